@@ -1,0 +1,30 @@
+/** Ways for a closure to get to a host. A strategy is one file beside this one and one line in lib/copy/index.ts. */
+import type { Store } from '../nix/store.ts'
+import type { StorePath } from '../nix/store-path.ts'
+
+export interface CopyProgress {
+  readonly pathsDone: number
+  readonly pathsTotal: number
+  readonly bytesDone: number
+  readonly bytesTotal: number
+}
+
+export interface CopyResult {
+  /** paths in the closure, and how many of them were sent */
+  readonly closurePaths: number
+  readonly sentPaths: number
+  /** bytes of NARs sent */
+  readonly sentBytes: number
+}
+
+export interface CopyRequest {
+  readonly roots: readonly StorePath[]
+  readonly from: Store
+  readonly to: Store
+  /** let the host fetch what it can from its own substituters first */
+  readonly substitute: boolean
+  onProgress(progress: CopyProgress): void
+  readonly signal: AbortSignal
+}
+
+export type CopyStrategy = (request: CopyRequest) => Promise<CopyResult>

@@ -1,0 +1,63 @@
+/** How a deployment ended for one host, and what that means for the exit code. The one table; the manual shows the same. */
+
+export const outcomeKinds = [
+  'needs hands',
+  'rolled back',
+  'left to roll back',
+  'untouched',
+  'locked',
+  'unreachable',
+  'interrupted',
+  'deployed',
+  'staged',
+  'tested',
+  'unchanged',
+] as const
+
+/** In the order in which a person should read them: worst first. */
+export type OutcomeKind = (typeof outcomeKinds)[number]
+
+export interface Outcome {
+  readonly host: string
+  readonly kind: OutcomeKind
+  /** One line, lower case, no full stop. Empty when there is nothing to add. */
+  readonly reason: string
+  /** What the host runs now, as read back from it; empty when that is not known. */
+  readonly running: string
+  readonly hints: readonly string[]
+  /** The last lines of what Nix or the switch printed, when it explains the reason. */
+  readonly detail: string
+  readonly warnings: readonly string[]
+  /** The toplevel that was asked for. */
+  readonly toplevel: string
+  readonly generation: number | undefined
+  readonly deploymentId: string
+  readonly sentBytes: number
+  readonly sentPaths: number
+  readonly milliseconds: number
+}
+
+export const exitCodes = {
+  success: 0,
+  someNotDeployed: 1,
+  usage: 2,
+  needsHands: 3,
+  onlyUnreachableOrLocked: 4,
+  interrupted: 130,
+} as const
+
+/**
+ * 0 all unchanged, deployed, staged or tested; 3 when some host needs hands; 130 when interrupted;
+ * 4 when every host that didn't succeed was unreachable or locked; 1 otherwise.
+ */
+export function exitCode(kinds: readonly OutcomeKind[]): number {
+  const has = (...wanted: OutcomeKind[]) => kinds.some((kind) => wanted.includes(kind))
+  if (has('needs hands')) return exitCodes.needsHands
+  if (has('interrupted')) return exitCodes.interrupted
+  if (has('rolled back', 'left to roll back', 'untouched')) return exitCodes.someNotDeployed
+  if (has('unreachable', 'locked')) return exitCodes.onlyUnreachableOrLocked
+  return exitCodes.success
+}
+
+export const worstFirst = (a: Outcome, b: Outcome): number =>
+  outcomeKinds.indexOf(a.kind) - outcomeKinds.indexOf(b.kind) || a.host.localeCompare(b.host)

@@ -1,0 +1,65 @@
+/** hosts.yaml as it is after reading: every default applied, every value checked, durations in milliseconds. */
+import type { Elevation } from '../machine/command.ts'
+
+export interface Inventory {
+  /** The file, absolute. Relative paths inside it are relative to its directory. */
+  readonly file: string
+  readonly directory: string
+  /** A directory (absolute when it is one) or a flake reference. */
+  readonly flake: string
+  /** Local directories shipped with the flake and given as overrides of its inputs; absolute. */
+  readonly inputs: ReadonlyMap<string, string>
+  readonly builders: ReadonlyMap<string, BuilderSpec>
+  /** In the order of the file. */
+  readonly hosts: ReadonlyMap<string, Host>
+}
+
+export type BuilderSpec =
+  | { readonly kind: 'ssh'; readonly name: string; readonly destination: string }
+  | { readonly kind: 'store'; readonly name: string; readonly store: string; readonly evaluateOn: string }
+  | { readonly kind: 'local'; readonly name: string }
+
+export interface Host {
+  readonly name: string
+  readonly destination: string
+  /** Where verification logs in, when the new system has another address. */
+  readonly verifyAt: string
+  readonly configuration: string
+  readonly system: string
+  readonly tags: readonly string[]
+  readonly builder: string
+  readonly elevation: Elevation
+  readonly specialisation: string | undefined
+  readonly copy: { readonly via: 'relay' | 'direct' | 'cache'; readonly substitute: boolean; readonly compress: 'auto' | 'always' | 'never' }
+  readonly activation: {
+    /** for the switch itself */
+    readonly timeoutMs: number
+    /** from the end of the switch to the confirmation */
+    readonly confirmWithinMs: number
+    /** how long everything must stay healthy */
+    readonly settleMs: number
+  }
+  readonly checks: readonly CheckSpec[]
+  readonly nixbuildKeys: readonly string[]
+}
+
+interface CheckTiming {
+  readonly severity: 'required' | 'warn'
+  readonly timeoutMs: number
+  readonly intervalMs: number
+}
+
+export type CheckSpec = CheckTiming &
+  (
+    | { readonly kind: 'unit'; readonly unit: string }
+    | {
+        readonly kind: 'http'
+        readonly url: string
+        /** `2xx`, `204`, … : the first digit, or all three */
+        readonly expect: string
+        readonly headers: Readonly<Record<string, string>>
+      }
+    | { readonly kind: 'tcp'; readonly port: number; readonly host: string }
+    | { readonly kind: 'command'; readonly argv: readonly string[] }
+    | { readonly kind: 'local'; readonly argv: readonly string[] }
+  )

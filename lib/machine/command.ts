@@ -1,0 +1,47 @@
+/** Commands as data. They become text in one place, `commandLine`, and run in one place, the edge. */
+
+export interface Command {
+  /** Program and arguments, never parsed by any shell. */
+  readonly argv: readonly string[]
+  /** Run as root, by the machine's way of elevation. */
+  readonly asRoot?: boolean
+}
+
+/** How a login becomes root. `none` logs in as root; `ask` writes a password to sudo's standard input. */
+export type Elevation = 'passwordless' | 'ask' | 'none' | 'doas' | 'run0'
+
+/**
+ * Quotes one word for a login shell that we don't know: sh, bash, dash, zsh and fish read it alike.
+ * In fish a backslash inside single quotes is special, so backslashes and single quotes leave the
+ * single quotes and stand in double ones. Throws on a NUL, which no argument can carry.
+ */
+export function quote(word: string): string {
+  if (word.includes('\0')) throw new RangeError('an argument cannot contain a NUL character')
+  if (/^[A-Za-z0-9_/:=.,@+-]+$/.test(word) && !/^[=~]/.test(word)) return word
+  const parts = word.split(/(['\\]+)/).filter((part) => part !== '')
+  if (parts.length === 0) return "''"
+  return parts
+    .map((part) => {
+      if (part.startsWith("'")) return part.includes('\\') ? quoteMixed(part) : `"${part}"`
+      if (part.startsWith('\\')) return quoteMixed(part)
+      return `'${part}'`
+    })
+    .join('')
+}
+
+/** A run of single quotes and backslashes, in double quotes, where every one of those shells unescapes `\\`. */
+const quoteMixed = (run: string) => `"${run.replaceAll('\\', '\\\\')}"`
+
+const elevated: Record<Elevation, readonly string[]> = {
+  passwordless: ['sudo', '-n', '--'],
+  ask: ['sudo', '-S', '-p', '', '--'],
+  none: [],
+  doas: ['doas', '-n', '--'],
+  run0: ['run0', '--no-ask-password', '--pipe', '--'],
+}
+
+/** The line that is given to the login shell of the machine. */
+export function commandLine(command: Command, elevation: Elevation): string {
+  const prefix = command.asRoot ? elevated[elevation] : []
+  return [...prefix, ...command.argv].map(quote).join(' ')
+}
