@@ -39,9 +39,18 @@ export interface BuilderEvents {
 export interface Builder {
   readonly name: string
   /** Ships the source as it is now and evaluates the toplevels of these configurations. */
-  evaluate(configurations: readonly string[], options: EvaluationOptions, events: BuilderEvents, signal: AbortSignal): Promise<EvaluationResult>
+  evaluate(
+    configurations: readonly string[],
+    options: EvaluationOptions,
+    events: BuilderEvents,
+    signal: AbortSignal,
+  ): Promise<EvaluationResult>
   /** Realises the derivations; by derivation, the store path of `out` or why there is none. */
-  build(derivations: readonly DerivationPath[], events: BuilderEvents, signal: AbortSignal): Promise<ReadonlyMap<DerivationPath, StorePath | Problem>>
+  build(
+    derivations: readonly DerivationPath[],
+    events: BuilderEvents,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<DerivationPath, StorePath | Problem>>
   /** The store that holds what was built, for copying from it. One stream that isn't shared: the caller closes it. */
   openStore(signal: AbortSignal): Promise<Store>
   close(): Promise<void>

@@ -45,3 +45,9 @@ export function commandLine(command: Command, elevation: Elevation): string {
   const prefix = command.asRoot ? elevated[elevation] : []
   return [...prefix, ...command.argv].map(quote).join(' ')
 }
+
+/** Quotes one word for a POSIX shell that we started ourselves (`/bin/sh`), newlines and all. Throws on a NUL. */
+export function quotePosix(word: string): string {
+  if (word.includes('\0')) throw new RangeError('a shell word cannot contain a NUL character')
+  return `'${word.replaceAll("'", "'\\''")}'`
+}

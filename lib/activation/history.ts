@@ -1,0 +1,40 @@
+/** What was deployed to a host, when, by whom and how it ended: kept by the host, one JSON object a line. */
+import type { Machine } from '../machine/machine.ts'
+import { type HostProgram, verbCommand } from './host-program.ts'
+import { notRoot } from './host-state.ts'
+
+export interface HistoryEntry {
+  readonly id: string
+  /** ISO 8601 */
+  readonly started: string
+  readonly ended: string
+  /** user@machine that deployed */
+  readonly by: string
+  readonly toplevel: string
+  readonly previous: string
+  /** of the flake's source, when it has one */
+  readonly revision: string
+  readonly mode: string
+  readonly outcome: string
+  readonly reason: string
+  readonly bootId: string
+  readonly generation: string
+}
+
+/** Oldest first. Lines that can't be read (a power cut may leave half of one) are left out. */
+export function parseHistory(text: string): HistoryEntry[] {
+  return text.split('\n').flatMap((line) => {
+    try {
+      const entry: unknown = JSON.parse(line)
+      return typeof entry === 'object' && entry !== null && 'outcome' in entry ? [entry as HistoryEntry] : []
+    } catch {
+      return []
+    }
+  })
+}
+
+export async function readHistory(machine: Machine, program: HostProgram): Promise<HistoryEntry[]> {
+  const finished = await machine.run(verbCommand('history'), { input: program, timeoutMs: 60_000 })
+  if (finished.code !== 0) throw notRoot(machine, finished.stderr, finished.code)
+  return parseHistory(finished.stdout)
+}

@@ -1,0 +1,129 @@
+/** What a host is and runs, in one answer of its own. */
+import type { Machine } from '../machine/machine.ts'
+import { Problem } from '../problem.ts'
+import { type HostProgram, verbCommand } from './host-program.ts'
+
+export interface Generation {
+  readonly number: number
+  /** when it was made, milliseconds since 1970 */
+  readonly time: number
+  readonly system: string
+}
+
+export interface HeldLock {
+  readonly id: string
+  /** false: its processes are gone, and it left something to finish */
+  readonly alive: boolean
+  /** who, from where */
+  readonly holder: string
+  /** ISO 8601 */
+  readonly since: string
+  /** the deployment's state on the host, and what it wants the host to run */
+  readonly state: string
+  readonly system: string
+  /** until it rolls back by itself */
+  readonly secondsLeft: number | undefined
+}
+
+/** Paths are store paths, or empty where there is none. Sizes are bytes. */
+export interface HostState {
+  readonly isRoot: boolean
+  readonly isNixos: boolean
+  readonly hasSystemd: boolean
+  /** `uname -m` */
+  readonly machine: string
+  readonly running: string
+  readonly booted: string
+  readonly profile: string
+  readonly generation: number | undefined
+  /** the toplevel that the next boot runs; `unknown` when its boot loader can't be read */
+  readonly boot: string
+  readonly bootLoader: string
+  readonly bootId: string
+  readonly freeInStore: number | undefined
+  readonly freeInBoot: number | undefined
+  /** nixos-upgrade.timer is active: it would evaluate on the host */
+  readonly upgradeTimer: boolean
+  /** programs that a deployment needs and that are missing */
+  readonly lacks: readonly string[]
+  readonly generations: readonly Generation[]
+  readonly lock: HeldLock | undefined
+}
+
+/** Lines `KEY VALUE`, as the host program writes them. */
+export function readFacts(text: string): Map<string, string[]> {
+  const facts = new Map<string, string[]>()
+  for (const line of text.split('\n')) {
+    const [, key, value] = /^(\S+) ?(.*)$/.exec(line) ?? []
+    if (key !== undefined) facts.set(key, [...(facts.get(key) ?? []), value ?? ''])
+  }
+  return facts
+}
+
+export const wholeNumber = (text: string | undefined): number | undefined =>
+  text !== undefined && /^-?\d+$/.test(text) ? Number(text) : undefined
+
+export function parseHostState(text: string): HostState {
+  const facts = readFacts(text)
+  const fact = (key: string) => facts.get(key)?.[0] ?? ''
+  const lockId = fact('lock')
+  return {
+    isRoot: fact('root') === 'yes',
+    isNixos: fact('nixos') === 'yes',
+    hasSystemd: fact('systemd') === 'yes',
+    machine: fact('machine'),
+    running: fact('running'),
+    booted: fact('booted'),
+    profile: fact('profile'),
+    generation: wholeNumber(fact('generation')),
+    boot: fact('boot') || 'unknown',
+    bootLoader: fact('boot-loader'),
+    bootId: fact('boot-id'),
+    freeInStore: wholeNumber(fact('free-store')),
+    freeInBoot: wholeNumber(fact('free-boot')),
+    upgradeTimer: fact('upgrade-timer') === 'yes',
+    lacks: facts.get('lacks') ?? [],
+    generations: (facts.get('generation-link') ?? []).flatMap((line) => {
+      const [number, seconds, system] = line.split(' ')
+      const parsed = wholeNumber(number)
+      return parsed === undefined || !system ? [] : [{ number: parsed, time: Number(seconds) * 1000, system }]
+    }),
+    lock: lockId
+      ? {
+          id: lockId,
+          alive: fact('lock-alive') !== 'no',
+          holder: fact('lock-holder') || 'somebody',
+          since: fact('lock-since'),
+          state: fact('pending-state'),
+          system: fact('pending-system'),
+          secondsLeft: wholeNumber(fact('pending-seconds')),
+        }
+      : undefined,
+  }
+}
+
+/** Asks a host for its state; one command. Rejects with a Problem when it can't be asked as root. */
+export async function probe(machine: Machine, program: HostProgram, signal?: AbortSignal): Promise<HostState> {
+  const options = { input: program, timeoutMs: 60_000, ...(signal && { signal }) }
+  const finished = await machine.run(verbCommand('probe'), options)
+  if (finished.code === 0 && /^end$/m.test(finished.stdout)) return parseHostState(finished.stdout)
+  throw notRoot(machine, finished.stderr, finished.code)
+}
+
+/** What to say when a command as root did not even start. */
+export function notRoot(machine: Machine, stderr: string, code: number | null): Problem {
+  const text = stderr.trim()
+  if (/^(sudo|doas|run0): /m.test(text)) {
+    return new Problem(`${machine.user} cannot become root without a password`, {
+      detail: text,
+      hints: [
+        `allow it in the configuration: security.sudo.extraRules, NOPASSWD for ${machine.user}`,
+        'or set `sudo: ask` for this host in hosts.yaml, or `sudo: none` and log in as root',
+      ],
+    })
+  }
+  return new Problem(`the host could not be looked at (exit code ${code ?? 'unknown'})`, {
+    detail: text,
+    hints: ['the login shell must be able to run /bin/sh as root'],
+  })
+}

@@ -1,0 +1,37 @@
+# This program runs on the host, as root, in whatever /bin/sh is there. Its parts are put together by
+# lib/activation/host-program.ts. Nothing of it is installed: it lives in /run while a deployment is under way.
+set -u
+umask 022
+export LC_ALL=C
+# The tools of the system that ran before come first, so that they stay the same while the systems change.
+PATH="${DEPLOY_TOOLS:-/run/current-system}/sw/bin:/run/current-system/sw/bin:/run/wrappers/bin:/nix/var/nix/profiles/default/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+export PATH
+export HOME="${HOME:-/root}"
+unset NIX_REMOTE SYSTEMD_PAGER PAGER
+
+run_directory=/run/deploy
+state_directory=/var/lib/deploy
+system_profile=/nix/var/nix/profiles/system
+
+# Centiseconds since the boot: a clock that nobody sets.
+uptime_cs() {
+  read -r uptime_now _ < /proc/uptime
+  echo "${uptime_now%.*}${uptime_now#*.}"
+}
+
+boot_id() { cat /proc/sys/kernel/random/boot_id; }
+
+timestamp() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+
+# One line without anything that would need escaping in JSON or in our own lines.
+plain() { printf '%s' "$*" | tr '\n\t"\\' "    " | tr -cd '[:print:]' | cut -c 1-500; }
+
+# Replaces a file in one step: its readers see the old content or the new one.
+write_file() { # FILE, content on standard input
+  cat > "$1.new" && mv -f "$1.new" "$1"
+}
+
+# Writes a file system's dirty pages back; all file systems where that is unknown.
+sync_file_system() { # ANY-PATH-ON-IT
+  sync -f "$1" 2> /dev/null || sync
+}

@@ -1,0 +1,39 @@
+# What runs, what is in the profile.
+
+running_system() { readlink -f /run/current-system 2> /dev/null || true; }
+booted_system() { readlink -f /run/booted-system 2> /dev/null || true; }
+profile_system() { readlink -f "$system_profile" 2> /dev/null || true; }
+
+# The number of the generation the profile is at; empty without one.
+profile_generation() {
+  link=$(readlink "$system_profile" 2> /dev/null) || return 0
+  link=${link##*/}
+  link=${link#system-}
+  printf '%s' "${link%-link}"
+}
+
+# A line for each generation: NUMBER SECONDS-SINCE-1970 PATH
+generations() {
+  for link in "$system_profile"-*-link; do
+    [ -L "$link" ] || continue
+    number=${link#"$system_profile"-}
+    echo "${number%-link} $(stat -c %Y "$link" 2> /dev/null || echo 0) $(readlink "$link")"
+  done | sort -n
+}
+
+set_profile() { nix-env -p "$system_profile" --set "$1"; }
+
+# Puts the profile back to the generation it was at, and takes away the one that we made.
+reset_profile() { # GENERATION-LINK-OR-EMPTY SYSTEM-OR-EMPTY
+  made=$(readlink "$system_profile" 2> /dev/null)
+  [ "$made" = "$1" ] && return 0
+  if [ -z "$1" ]; then
+    rm -f "$system_profile"
+  else
+    ln -s "$1" "$system_profile.deploy" && mv -fT "$system_profile.deploy" "$system_profile" || return 1
+  fi
+  case $made in
+    system-*-link) [ -e "$run_directory/$id/made-generation" ] && rm -f "${system_profile%/*}/$made" ;;
+  esac
+  return 0
+}

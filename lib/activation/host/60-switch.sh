@@ -1,0 +1,66 @@
+# Runs a system's switch-to-configuration under a time limit, its output in the deployment's log.
+
+# Sets switch_exit to its exit code; 124 when the time was up, 125 when the deployment was called off meanwhile.
+run_switch() { # SYSTEM ACTION LIMIT-IN-CENTISECONDS
+  rm -f "$here/switch-exit"
+  job_ids > "$here/jobs"
+  end=$(($(uptime_cs) + $3))
+  echo "$1/bin/switch-to-configuration $2" >> "$here/log"
+  # A session of its own, so that all of it can be ended at once; none of our descriptors but the log.
+  setsid /bin/sh -c '"$0" "$1"; echo $? > "$2.new"; mv -f "$2.new" "$2"' "$1/bin/switch-to-configuration" "$2" "$here/switch-exit" \
+    < /dev/null >> "$here/log" 2>&1 8>&- 9>&- &
+  switch_pid=$!
+  switch_exit=
+  calling_off=
+  while [ ! -e "$here/switch-exit" ]; do
+    if ! kill -0 "$switch_pid" 2> /dev/null; then
+      [ -e "$here/switch-exit" ] || switch_exit=137
+      break
+    fi
+    # Called off: a switch that is nearly done is better finished than killed.
+    if [ -z "$calling_off" ] && [ "$state" = activating ] && called_off; then
+      calling_off=yes
+      [ $(($(uptime_cs) + 1000)) -ge "$end" ] || end=$(($(uptime_cs) + 1000))
+    fi
+    [ "$(uptime_cs)" -lt "$end" ] || switch_exit=${calling_off:+125}
+    [ "$(uptime_cs)" -lt "$end" ] || switch_exit=${switch_exit:-124}
+    if [ -n "$switch_exit" ]; then
+      kill -TERM -- "-$switch_pid" 2> /dev/null
+      waited=0
+      while kill -0 -- "-$switch_pid" 2> /dev/null && [ $waited -lt 30 ]; do sleep 0.1; waited=$((waited + 1)); done
+      kill -KILL -- "-$switch_pid" 2> /dev/null
+      cancel_jobs_since "$here/jobs"
+      break
+    fi
+    sleep 0.1
+  done
+  wait "$switch_pid" 2> /dev/null
+  [ -n "$switch_exit" ] || switch_exit=$(cat "$here/switch-exit")
+  rm -f "$here/switch-exit" "$here/jobs"
+  echo "exit $switch_exit" >> "$here/log"
+}
+
+# The lists of units that an interrupted switch still had to start, restart or reload: the next switch reads them.
+# Kept are those that the system we go back to has.
+filter_switch_lists() { # SYSTEM
+  for list in /run/nixos/start-list /run/nixos/restart-list /run/nixos/reload-list \
+    /run/systemd/start-list /run/systemd/restart-list /run/systemd/reload-list; do
+    [ -s "$list" ] || continue
+    while read -r unit; do
+      [ -e "$1/etc/systemd/system/$unit" ] && echo "$unit"
+    done < "$list" > "$list.deploy"
+    mv -f "$list.deploy" "$list"
+  done
+}
+
+# Whether the system can be switched to while the host runs: its pre-switch checks, inhibitors included.
+# Older releases don't know the action `check`: their usage, which lists the actions, doesn't name it.
+pre_switch_check() { # SYSTEM
+  output=$(timeout 60 "$1/bin/switch-to-configuration" check 2>&1) && return 0
+  case $output in
+    *check*) ;;
+    *[Uu]sage*) return 0 ;;
+  esac
+  printf '%s\n' "$output" >> "$here/log"
+  return 1
+}

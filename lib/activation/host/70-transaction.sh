@@ -1,0 +1,211 @@
+# The transaction. Its state is one word in a file, written before each step, so that whoever comes after a killed
+# process (the supervisor started again by systemd, or the guard) knows what to do:
+#   ready -> activating -> awaiting -> confirming -> (end)
+#                 \-----------\-----------\--------> rolling-back -> (end)
+# Until `confirming` has set the profile and the boot loader, a reboot is itself a rollback.
+
+# Read by cat and eval: in some shells `.` of a file that just went away ends everything.
+load() { # ID
+  id=$1
+  here=$run_directory/$id
+  request=$(cat "$here/request" 2> /dev/null) || return 1
+  eval "$request"
+  eval "$(cat "$here/before" 2> /dev/null)"
+  load_state
+}
+
+# False when the deployment is over.
+load_state() { read -r state reason 2> /dev/null < "$here/state"; }
+
+set_state() { # STATE REASON
+  state=$1
+  reason=${2:-}
+  echo "$state $reason" | write_file "$here/state"
+}
+
+# The verdict can be given once: by the confirmation, by somebody who calls the deployment off, or by the clock.
+give_verdict() { # WORD REASON
+  echo "$1 ${2:-}" > "$here/verdict.$$"
+  ln "$here/verdict.$$" "$here/verdict" 2> /dev/null
+  given=$?
+  rm -f "$here/verdict.$$"
+  return $given
+}
+
+called_off() {
+  read -r word _ 2> /dev/null < "$here/verdict" && [ "$word" = abort ]
+}
+
+# The one who acts holds this lock: the supervisor, or the guard when the supervisor is gone.
+supervise() { # ID
+  load "$1" || exit 0
+  exec 8> "$here/actor"
+  flock 8
+  load "$1" || exit 0
+  case $state in
+    ready) activate ;;
+    activating) roll_back "the process that watched the switch was killed" ;;
+    awaiting) await ;;
+    confirming) confirm_system ;;
+    rolling-back) roll_back "$reason" ;;
+  esac
+}
+
+guard() { # ID
+  load "$1" || exit 0
+  exec 8> "$here/actor"
+  # Longer than everything that the supervisor may take: then it hangs, and is ended.
+  flock -w $((3 * switch_seconds + confirm_seconds + 300)) 8 || systemctl kill --signal=KILL "$(unit_of "$id")"
+  flock 8
+  [ -d "$here" ] || exit 0
+  systemctl stop "$(unit_of "$id")" 2> /dev/null
+  exec 8>&-
+  supervise "$1"
+}
+
+activate() {
+  # Nothing is touched before the guard is there.
+  waited=0
+  while [ ! -e "$here/guarded" ]; do
+    [ $waited -lt 100 ] || { finish untouched "the guard did not start"; return; }
+    sleep 0.1
+    waited=$((waited + 1))
+  done
+  if [ "$mode" = boot ]; then confirm_system; return; fi
+  set_state activating
+  switch_exit=0
+  if [ "$(running_system)" != "$new" ]; then
+    touch "$here/switched"
+    run_switch "$new" test $((switch_seconds * 100))
+  fi
+  case $switch_exit in
+    0 | 4) ;;
+    2) roll_back "the activation script failed"; return ;;
+    100) roll_back "this system can only be activated by a reboot"; return ;;
+    124) roll_back "the switch took longer than $switch_seconds s"; return ;;
+    125) read -r _ why < "$here/verdict"; roll_back "$why"; return ;;
+    *) roll_back "switch-to-configuration failed with exit code $switch_exit"; return ;;
+  esac
+  # Exit code 4 hides a failed activation script (switch-to-configuration overwrites the 2).
+  if [ "$(running_system)" != "$new" ] || grep -q 'Failed to run activate script' "$here/log"; then
+    roll_back "the activation script failed"
+    return
+  fi
+  units > "$here/units-after"
+  echo $(($(uptime_cs) + confirm_seconds * 100)) | write_file "$here/deadline"
+  set_state awaiting
+  await
+}
+
+await() {
+  read -r deadline < "$here/deadline"
+  while [ ! -e "$here/verdict" ]; do
+    [ "$(uptime_cs)" -lt "$deadline" ] || give_verdict timeout "nobody confirmed within $confirm_seconds s"
+    sleep 0.1
+  done
+  read -r word why < "$here/verdict"
+  if [ "$word" = confirm ]; then confirm_system; else roll_back "$why"; fi
+}
+
+# Makes the running system the one that boots: closure, profile, boot loader, each written back before the next.
+confirm_system() {
+  [ "$mode" = boot ] || { still_ours "$new" || return; }
+  if [ "$mode" = test ]; then finish tested; return; fi
+  set_state confirming
+  sync_file_system /nix/store
+  if [ "$(profile_system)" != "$toplevel" ]; then
+    touch "$here/made-generation"
+    set_profile "$toplevel" >> "$here/log" 2>&1 || { roll_back "the profile could not be set"; return; }
+    sync_file_system "${system_profile%/*}"
+  fi
+  NIXOS_INSTALL_BOOTLOADER=0 run_switch "$toplevel" boot $((switch_seconds * 100))
+  [ "$switch_exit" = 0 ] || { roll_back "the boot loader could not be set (exit code $switch_exit)"; return; }
+  [ -d /boot ] && sync_file_system /boot
+  short=$(check_boot_files "$toplevel" 2>> "$here/log")
+  [ -z "$short" ] || { roll_back "a boot file could not be written: $short"; return; }
+  next=$(boot_default)
+  if [ "$next" != "$toplevel" ] && [ "$next" != unknown ]; then
+    roll_back "the boot loader did not take the new system: the next boot would run $next"
+    return
+  fi
+  [ "$(profile_system)" = "$toplevel" ] || { roll_back "the profile does not hold the new system"; return; }
+  if [ "$mode" = boot ]; then finish staged; else finish deployed; fi
+}
+
+# True when the running system is the one given. Otherwise somebody else switched meanwhile: it is theirs now.
+still_ours() { # SYSTEM
+  now=$(running_system)
+  [ "$now" = "$1" ] && return 0
+  finish left-alone "somebody else switched to $now meanwhile"
+  return 1
+}
+
+# Back to exactly the system that ran before, by its path: never by a generation's number.
+roll_back() { # REASON
+  why=$1
+  switch_exit=0
+  if [ "$state" != rolling-back ]; then set_state rolling-back "$why"; fi
+  now=$(running_system)
+  if [ "$now" != "$new" ] && [ "$now" != "$old" ]; then
+    finish left-alone "somebody else switched to $now meanwhile"
+    return
+  fi
+  if [ -e "$here/switched" ]; then
+    filter_switch_lists "$old"
+    export NIXOS_NO_CHECK=1
+    run_switch "$old" test $((switch_seconds * 100))
+    unset NIXOS_NO_CHECK
+    restore_units "$here/units" >> "$here/log" 2>&1
+  fi
+  if [ "$(profile_generation_link)" != "$old_profile_link" ]; then
+    reset_profile "$old_profile_link" >> "$here/log" 2>&1
+    loader_system=$old_boot
+    [ "$loader_system" != unknown ] || loader_system=$(profile_system)
+    activation_exit=${switch_exit:-0}
+    NIXOS_NO_CHECK=1 NIXOS_INSTALL_BOOTLOADER=0 run_switch "${loader_system:-$old}" boot $((switch_seconds * 100))
+    switch_exit=$activation_exit
+    [ -d /boot ] && sync_file_system /boot
+  fi
+  now=$(running_system)
+  next=$(boot_default)
+  if [ "$next" != "$old_boot" ] || [ "$(profile_generation_link)" != "$old_profile_link" ]; then
+    finish needs-hands "$why; and going back failed: the next boot would run $next"
+  elif [ "$now" = "$old" ] && { [ ! -e "$here/switched" ] || [ "$switch_exit" = 0 ] || [ "$switch_exit" = 4 ]; }; then
+    if [ -e "$here/switched" ]; then finish rolled-back "$why"; else finish untouched "$why"; fi
+  elif [ "$next" = "$old" ] || [ "$next" = unknown ]; then
+    finish rebooting "$why; the old system could not be activated again, so the host reboots into it"
+    systemctl reboot
+  else
+    finish needs-hands "$why; and the old system could not be activated again (exit code $switch_exit)"
+  fi
+}
+
+profile_generation_link() { readlink "$system_profile" 2> /dev/null || true; }
+
+# The end: the result for whoever asks, a line of history, and nothing else left behind.
+finish() { # OUTCOME REASON
+  outcome=$1
+  why=$(plain "${2:-}")
+  {
+    echo "result $outcome"
+    echo "reason $why"
+    echo "running $(running_system)"
+    echo "profile $(profile_system)"
+    echo "generation $(profile_generation)"
+    echo "boot $(boot_default)"
+    echo "id $id"
+  } | write_file "$run_directory/result"
+  {
+    mkdir -p "$state_directory/log" &&
+      cp "$here/log" "$state_directory/log/$id.log" &&
+      printf '{%s,"outcome":"%s","reason":"%s","ended":"%s","bootId":"%s","generation":"%s"}\n' \
+        "$record" "$outcome" "$why" "$(timestamp)" "$(boot_id)" "$(profile_generation)" >> "$state_directory/history" &&
+      sync_file_system "$state_directory"
+  } 2> /dev/null || echo "the history could not be written" >&2
+  # The log goes to the journal as well.
+  cat "$here/log"
+  echo "$outcome${why:+: $why}"
+  remove_roots
+  mv "$here" "$run_directory/.gone-$id" && rm -rf "$run_directory/.gone-$id"
+  release_lock "$id"
+}

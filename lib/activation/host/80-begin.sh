@@ -1,0 +1,141 @@
+# Starting a transaction: the lock, what was there before, roots for both systems, the supervisor and its guard.
+
+auto_roots=/nix/var/nix/gcroots/auto
+
+# Roots are links through /run: a power cut takes them away, and the next collection clears the rest.
+add_roots() {
+  mkdir -p "$here/roots" "$auto_roots"
+  for root in old new toplevel; do
+    eval "target=\$$root"
+    ln -s "$target" "$here/roots/$root"
+    ln -sfn "$here/roots/$root" "$auto_roots/deploy-$id-$root"
+  done
+}
+remove_roots() { rm -f "$auto_roots/deploy-$id-old" "$auto_roots/deploy-$id-new" "$auto_roots/deploy-$id-toplevel"; }
+
+refuse() { # WORD REASON
+  echo "refused $1 $(plain "$2")"
+  [ "$1" = locked ] || { remove_roots; release_lock "$id"; }
+  rm -rf "$here"
+  exit 0
+}
+
+# A transient service of its own: it outlives the login, and its memory is the last to be taken.
+start_unit() { # UNIT VERB
+  systemd-run --quiet --collect --unit="$1" --service-type=exec --description="deployment $id" \
+    --property=OOMPolicy=continue --property=OOMScoreAdjust=-1000 --property=Restart=on-failure --property=RestartSec=200ms \
+    --setenv=DEPLOY_TOOLS="$old" -- /bin/sh "$here/program" "$2" "$id"
+}
+
+begin() { # ID; the request and this program are in its directory
+  id=$1
+  here=$run_directory/$id
+  . "$here/request"
+  enter_mutex || refuse locked "another deployment is just beginning"
+  take_lock "$id" || { holder=$(lock_holder); refuse locked "$(describe_lock | sed -n 's/^lock-holder //p')"; }
+  old=$(running_system)
+  [ "$old" = "$expected_running" ] || refuse changed "the host switched to $old since it was looked at"
+  for system in "$new" "$toplevel"; do
+    [ -x "$system/bin/switch-to-configuration" ] || refuse missing "$system is not a NixOS system on this host"
+  done
+  {
+    echo "old=$old"
+    echo "old_boot=$(boot_default)"
+    echo "old_profile_link=$(profile_generation_link)"
+  } > "$here/before"
+  : > "$here/log"
+  add_roots
+  units > "$here/units"
+  state=ready
+  set_state ready
+  if [ "$mode" != boot ] && [ "$old" != "$new" ] && ! pre_switch_check "$new"; then
+    sed 's/^/log /' "$here/log"
+    refuse inhibited "its pre-switch checks refuse a live switch"
+  fi
+  start_unit "$(unit_of "$id")" supervise && start_unit "$(guard_of "$id")" guard || {
+    systemctl stop "$(unit_of "$id")" "$(guard_of "$id")" 2> /dev/null
+    refuse failed "systemd could not start the supervisor"
+  }
+  touch "$here/guarded"
+  leave_mutex
+  echo "begun $id"
+  follow "$id" 0
+}
+
+# Tells state, log lines and result until something is expected of the control machine or it is over.
+follow() { # ID LINES-SEEN
+  lines=$2
+  told=
+  load "$1"
+  while :; do
+    if load_state; then
+      total=$(wc -l < "$here/log" 2> /dev/null || echo "$lines")
+      if [ "$total" -gt "$lines" ]; then
+        sed -n "$((lines + 1)),${total}p" "$here/log" 2> /dev/null | sed 's/^/log /'
+        lines=$total
+      fi
+      if [ "$state" != "$told" ]; then echo "state $state $reason"; told=$state; fi
+      if [ "$state" = awaiting ]; then
+        read -r deadline < "$here/deadline"
+        echo "remaining $((deadline - $(uptime_cs)))"
+        return
+      fi
+    else
+      result_of "$1"
+      return
+    fi
+    sleep 0.1
+  done
+}
+
+# The result of a deployment that is over.
+result_of() { # ID
+  if grep -qx "id $1" "$run_directory/result" 2> /dev/null; then cat "$run_directory/result"
+  else
+    echo "result unknown"
+    echo "running $(running_system)"
+    echo "profile $(profile_system)"
+    echo "boot $(boot_default)"
+  fi
+}
+
+# Waits until a verdict has been carried out.
+wait_for_result() { # ID
+  here=$run_directory/$1
+  while load_state; do sleep 0.1; done
+  result_of "$1"
+}
+
+confirm() { # ID NONCE
+  if load "$1"; then
+    [ "$2" = "$nonce" ] || { echo "refused nonce this is not the deployment that was begun"; exit 0; }
+    give_verdict confirm
+  fi
+  wait_for_result "$1"
+}
+
+abort() { # ID REASON
+  if load "$1"; then give_verdict abort "$(plain "$2")"; fi
+  wait_for_result "$1"
+}
+
+# A line whenever the health of the units changes, and one every 5 s, until standard input ends.
+watch() { # ID
+  load "$1" || exit 0
+  watcher=$$
+  exec 3<&0
+  (cat <&3 > /dev/null; kill "$watcher") 2> /dev/null &
+  beat=0
+  previous=-
+  while load_state; do
+    problems=$(units | unit_problems "$here/units" "$here/units-after" | head -n 20)
+    if [ "$problems" != "$previous" ] || [ $((beat % 5)) = 0 ]; then
+      printf '%s\n' "$problems" | sed '/^$/d; s/^/unit /'
+      echo "units $(printf '%s\n' "$problems" | sed '/^$/d' | wc -l)"
+      previous=$problems
+    fi
+    beat=$((beat + 1))
+    sleep 1
+  done
+  exit 0
+}

@@ -1,0 +1,50 @@
+# Everything that a deployment asks before it does anything, in one answer. Read by lib/activation/host-state.ts.
+
+free_bytes() { df -P -k "$1" 2> /dev/null | awk 'NR == 2 { printf "%.0f\n", $4 * 1024 }'; }
+
+probe() {
+  [ "$(id -u)" = 0 ] && echo "root yes" || echo "root no"
+  [ -e /etc/NIXOS ] && echo "nixos yes" || echo "nixos no"
+  echo "machine $(uname -m)"
+  echo "running $(running_system)"
+  echo "booted $(booted_system)"
+  echo "profile $(profile_system)"
+  echo "generation $(profile_generation)"
+  echo "boot $(boot_default)"
+  echo "boot-loader $(boot_loader)"
+  echo "boot-id $(boot_id)"
+  echo "free-store $(free_bytes /nix/store)"
+  [ -d /boot ] && echo "free-boot $(free_bytes /boot)"
+  [ -d /run/systemd/system ] && echo "systemd yes" || echo "systemd no"
+  case $(systemctl show --property=ActiveState nixos-upgrade.timer 2> /dev/null) in
+    *=active) echo "upgrade-timer yes" ;;
+  esac
+  for tool in systemd-run flock nix-daemon nix-env awk; do
+    command -v "$tool" > /dev/null || echo "lacks $tool"
+  done
+  generations | sed 's/^/generation-link /'
+  describe_lock
+  echo "end"
+}
+
+# Finishes what a deployment left whose two units are gone: its supervisor, once more, here.
+recover() { # ID
+  enter_mutex || exit 0
+  if load "$1" && ! is_alive "$1"; then
+    if [ "$state" = ready ]; then (finish untouched "the deployment was interrupted before it began" > /dev/null 2>&1)
+    else (supervise "$1" > /dev/null 2>&1); fi
+  fi
+  leave_mutex
+  result_of "$1"
+}
+
+history() { cat "$state_directory/history" 2> /dev/null || true; }
+
+deployment_log() { # ID
+  cat "$run_directory/$1/log" 2> /dev/null || cat "$state_directory/log/$1.log" 2> /dev/null
+}
+
+dry_activate() { # SYSTEM SECONDS
+  timeout "$2" "$1/bin/switch-to-configuration" dry-activate 2>&1
+  echo "exit $?"
+}

@@ -1,0 +1,18 @@
+verb=$1
+shift
+case $verb in
+  probe) probe ;;
+  begin) begin "$@" ;;
+  follow) follow "$@" ;;
+  confirm) confirm "$@" ;;
+  abort) abort "$@" ;;
+  watch) watch "$@" ;;
+  recover) recover "$@" ;;
+  history) history ;;
+  log) deployment_log "$@" ;;
+  dry-activate) dry_activate "$@" ;;
+  supervise) supervise "$@" ;;
+  guard) guard "$@" ;;
+  *) echo "unknown verb: $verb" >&2; exit 64 ;;
+esac
+exit

@@ -1,0 +1,170 @@
+/** The control machine's side of the transaction: it asks, it follows, it confirms or calls off. The host owns the state. */
+import type { Finished, Machine } from '../machine/machine.ts'
+import { Problem } from '../problem.ts'
+import { beginInput, type HostProgram, verbCommand } from './host-program.ts'
+import { notRoot, readFacts, wholeNumber } from './host-state.ts'
+
+export interface TransactionRequest {
+  /** unique; letters, digits and dashes */
+  readonly id: string
+  /** known to the control machine that began, and to root on the host */
+  readonly nonce: string
+  readonly mode: 'switch' | 'boot' | 'test'
+  /** what is activated: the toplevel, or a specialisation of it */
+  readonly system: string
+  /** what the profile and the boot loader get */
+  readonly toplevel: string
+  /** refused when the host runs something else by now */
+  readonly expectedRunning: string
+  readonly switchTimeoutMs: number
+  readonly confirmWithinMs: number
+  /** who deploys, from where: told to whoever finds the host locked */
+  readonly holder: string
+  readonly since: Date
+  /** further fields of the line in the host's history */
+  readonly record: Readonly<Record<string, string>>
+}
+
+export type TransactionEnd =
+  | 'deployed'
+  | 'staged'
+  | 'tested'
+  | 'rolled-back'
+  | 'untouched'
+  | 'left-alone'
+  | 'needs-hands'
+  | 'rebooting'
+  | 'unknown'
+
+/** Read back on the host after the act. */
+export interface TransactionResult {
+  readonly end: TransactionEnd
+  readonly reason: string
+  readonly running: string
+  readonly profile: string
+  readonly generation: number | undefined
+  readonly boot: string
+}
+
+export type RefusalWord = 'locked' | 'changed' | 'missing' | 'inhibited' | 'failed' | 'nonce'
+
+export type Followed =
+  | { readonly kind: 'awaiting'; readonly remainingMs: number }
+  | { readonly kind: 'refused'; readonly word: RefusalWord; readonly reason: string }
+  | { readonly kind: 'ended'; readonly result: TransactionResult }
+
+export interface TransactionListener {
+  /** The host's word for what it does now: activating, awaiting, confirming, rolling-back. */
+  state(word: string, reason: string): void
+  /** A line that the switch printed. */
+  log(line: string): void
+}
+
+/** The transactions of one host. `machine` is asked for before each use, so that it may be a new login each time. */
+export interface TransactionTools {
+  readonly machine: Machine
+  readonly program: HostProgram
+}
+
+/** Begins a transaction and follows it until it waits for a confirmation or is over. Rejects when contact is lost. */
+export async function begin(
+  tools: TransactionTools,
+  request: TransactionRequest,
+  listener: TransactionListener,
+): Promise<Followed> {
+  const record = Object.entries({ id: request.id, started: request.since.toISOString(), ...request.record })
+  const input = beginInput(tools.program, request.id, {
+    nonce: request.nonce,
+    mode: request.mode,
+    new: request.system,
+    toplevel: request.toplevel,
+    expected_running: request.expectedRunning,
+    switch_seconds: Math.ceil(request.switchTimeoutMs / 1000),
+    confirm_seconds: Math.ceil(request.confirmWithinMs / 1000),
+    holder_name: request.holder,
+    since: request.since.toISOString(),
+    record: record.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(','),
+  })
+  const command = { argv: ['/bin/sh', '-s'], asRoot: true }
+  return followed(tools.machine, await runListening(tools.machine, command, input, listener))
+}
+
+/** Follows a transaction that was begun, after contact was lost. */
+export async function follow(tools: TransactionTools, id: string, listener: TransactionListener): Promise<Followed> {
+  const command = verbCommand('follow', id, String(listenedLines.get(listener) ?? 0))
+  return followed(tools.machine, await runListening(tools.machine, command, tools.program, listener))
+}
+
+/** Confirms, and waits until the host has made the new system permanent (or says why not). May be repeated. */
+export async function confirm(
+  tools: TransactionTools,
+  { id, nonce }: { id: string; nonce: string },
+): Promise<Followed> {
+  const finished = await tools.machine.run(verbCommand('confirm', id, nonce), { input: tools.program })
+  return followed(tools.machine, finished)
+}
+
+/** Calls a transaction off, and waits until the host is back on the system that ran before. May be repeated. */
+export async function callOff(
+  tools: TransactionTools,
+  { id, reason }: { id: string; reason: string },
+): Promise<Followed> {
+  const finished = await tools.machine.run(verbCommand('abort', id, reason), { input: tools.program })
+  return followed(tools.machine, finished)
+}
+
+/** Finishes a transaction whose processes on the host are gone (HeldLock.alive is false). */
+export async function recover(tools: TransactionTools, id: string): Promise<void> {
+  await tools.machine.run(verbCommand('recover', id), { input: tools.program })
+}
+
+/** How many log lines a listener has heard, so that following again after a lost connection tells none twice. */
+const listenedLines = new WeakMap<TransactionListener, number>()
+
+function runListening(
+  machine: Machine,
+  command: { argv: readonly string[]; asRoot?: boolean },
+  input: string,
+  listener: TransactionListener,
+): Promise<Finished> {
+  return machine.run(command, {
+    input,
+    onLine(line) {
+      const [, word, rest = ''] = /^(\S+) ?(.*)$/.exec(line) ?? []
+      if (word === 'log') {
+        listenedLines.set(listener, (listenedLines.get(listener) ?? 0) + 1)
+        listener.log(rest)
+      } else if (word === 'state') {
+        const [, state = '', reason = ''] = /^(\S+) ?(.*)$/.exec(rest) ?? []
+        listener.state(state, reason)
+      }
+    },
+  })
+}
+
+function followed(machine: Machine, finished: Finished): Followed {
+  const facts = readFacts(finished.stdout.replaceAll(/^log .*\n/gm, ''))
+  const refused = facts.get('refused')?.[0]
+  if (refused !== undefined) {
+    const [, word, reason = ''] = /^(\S+) ?(.*)$/.exec(refused) ?? []
+    return { kind: 'refused', word: word as RefusalWord, reason }
+  }
+  const fact = (key: string) => facts.get(key)?.[0] ?? ''
+  if (facts.has('result')) {
+    return {
+      kind: 'ended',
+      result: {
+        end: fact('result') as TransactionEnd,
+        reason: fact('reason'),
+        running: fact('running'),
+        profile: fact('profile'),
+        generation: wholeNumber(fact('generation')),
+        boot: fact('boot'),
+      },
+    }
+  }
+  const remaining = wholeNumber(facts.get('remaining')?.[0])
+  if (remaining !== undefined) return { kind: 'awaiting', remainingMs: remaining * 10 }
+  if (finished.code === 73) throw new Problem('/run/deploy could not be written', { detail: finished.stderr.trim() })
+  throw notRoot(machine, finished.stderr, finished.code)
+}
