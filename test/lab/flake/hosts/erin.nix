@@ -1,0 +1,4 @@
+{
+  motd = "erin, a NixOS of the lab";
+  web.enable = true;
+}

@@ -1,0 +1,4 @@
+{
+  motd = "frank, a NixOS of the lab";
+  web.enable = true;
+}

@@ -1,0 +1,4 @@
+{
+  motd = "grace, a NixOS of the lab";
+  web.enable = true;
+}

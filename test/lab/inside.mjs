@@ -1,0 +1,26 @@
+/** A side door into a machine that is on: through its namespaces, whatever has become of its sshd and its network. */
+
+import { machine } from './machines.mjs'
+import { firstProcess } from './power.mjs'
+import { attempt } from './run.mjs'
+
+const path = '/run/wrappers/bin:/run/current-system/sw/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/**
+ * The command that runs argv inside a machine, as root.
+ * @param {string} name @param {string[]} argv
+ */
+export function insideCommand(name, argv) {
+  const first = firstProcess(machine(name) && name)
+  if (first === undefined) throw new Error(`${name} is not on`)
+  const namespaces = ['--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup']
+  const environment = ['/usr/bin/env', '-i', `PATH=${path}`, 'HOME=/root', 'LANG=C.UTF-8']
+  return ['nsenter', `--target=${first}`, ...namespaces, '--', ...environment, ...argv]
+}
+
+/**
+ * Runs a script inside a machine as root, with /bin/sh.
+ * @param {string} name @param {string} script
+ * @param {import('./run.mjs').RunOptions} [options]
+ */
+export const inside = (name, script, options = {}) => attempt(insideCommand(name, ['/bin/sh', '-c', script]), options)

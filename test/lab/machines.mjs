@@ -1,0 +1,44 @@
+/** The machines of the lab: what each is for, where it is on the network, what it is made of. */
+
+const gibibyte = 1024 ** 3
+
+/**
+ * @typedef {object} Machine
+ * @property {'builder' | 'host' | 'control'} role
+ * @property {number} number      last part of its address
+ * @property {string} image       see images.mjs
+ * @property {string} user        who logs in when nothing else is said
+ * @property {number} diskSize    bytes
+ * @property {number | undefined} memory  hard limit in bytes
+ */
+
+/** @type {Record<string, Machine>} */
+export const machines = {
+  control: { role: 'control', number: 2, image: 'control', user: 'ops', diskSize: 8 * gibibyte, memory: undefined },
+  forge: { role: 'builder', number: 3, image: 'trixie', user: 'builder', diskSize: 16 * gibibyte, memory: undefined },
+  dave: { role: 'host', number: 11, image: 'trixie', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
+  erin: { role: 'host', number: 12, image: 'trixie', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
+  frank: { role: 'host', number: 13, image: 'forky', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
+  grace: { role: 'host', number: 14, image: 'bookworm', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
+}
+
+export const machineNames = Object.keys(machines)
+
+/** @param {string} name @returns {Machine} */
+export function machine(name) {
+  const found = machines[name]
+  if (found === undefined) throw new Error(`the lab has no machine ${name}: it has ${machineNames.join(', ')}`)
+  return found
+}
+
+/** The address of a machine on the lab's network. @param {string} name */
+export const address = (name) => `10.77.0.${machine(name).number}`
+
+/** The name that every machine of the lab finds it by. @param {string} name */
+export const hostname = (name) => `${name}.lab`
+
+/** What /etc/hosts says in all of them. @param {string} self */
+export function hostsFile(self) {
+  const lines = machineNames.map((name) => `${address(name)} ${hostname(name)}`)
+  return ['127.0.0.1 localhost', `127.0.1.1 ${self}`, '::1 localhost', '10.77.0.1 outside.lab', ...lines, ''].join('\n')
+}

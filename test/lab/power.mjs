@@ -1,0 +1,125 @@
+/** The machines' power: on, off, cut. */
+
+import { spawn } from 'node:child_process'
+import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { removeGroups } from './cgroups.mjs'
+import { cutDisk, hasDisk, unmountDisk } from './disk.mjs'
+import { machine } from './machines.mjs'
+import { ensureNetwork, linkDown, unplug } from './network.mjs'
+import { machinePaths } from './paths.mjs'
+import { pause, until } from './run.mjs'
+import { waitForSsh } from './ssh.mjs'
+
+/**
+ * What the mainboard says of itself.
+ * @typedef {{ mainboard: number, nspawn?: number | undefined, boot: import('./boot-loader.mjs').Boot }} Power
+ */
+
+/** @param {string} name @returns {Power | undefined} nothing when it is off */
+export function power(name) {
+  const file = machinePaths(machine(name) && name).power
+  if (!existsSync(file)) return undefined
+  const said = /** @type {Power} */ (JSON.parse(readFileSync(file, 'utf8')))
+  // after the computer itself was switched off, the file is all that is left
+  return commandOf(said.mainboard).some((word) => word.endsWith('/mainboard.mjs')) ? said : undefined
+}
+
+/** @param {number} pid */
+function commandOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  } catch {
+    return []
+  }
+}
+
+/** The machine's first process, by its id outside. @param {string} name @returns {number | undefined} */
+export function firstProcess(name) {
+  const nspawn = power(name)?.nspawn
+  if (nspawn === undefined) return undefined
+  try {
+    const children = readFileSync(`/proc/${nspawn}/task/${nspawn}/children`, 'utf8').split(' ').filter(Boolean)
+    const isFirst = (/** @type {string} */ pid) =>
+      /^NSpid:\t\d+\t1$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+    const found = children.find(isFirst)
+    return found === undefined ? undefined : Number(found)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Switches a machine on and waits until its user can log in.
+ * @param {string} name
+ * @param {{ wait?: boolean, seconds?: number }} [options] `wait: false` returns as soon as it has power
+ */
+export async function powerOn(name, { wait = true, seconds = 60 } = {}) {
+  if (!hasDisk(name)) throw new Error(`${name} has no disk: bring it up first`)
+  if (power(name) === undefined) {
+    const paths = machinePaths(name)
+    await ensureNetwork()
+    rmSync(paths.power, { force: true })
+    const console = openSync(paths.console, 'w')
+    const mainboard = fileURLToPath(new URL('mainboard.mjs', import.meta.url))
+    const child = spawn(process.execPath, [mainboard, name], { detached: true, stdio: ['ignore', console, console] })
+    closeSync(console)
+    child.unref()
+    await until(() => existsSync(paths.power) || child.exitCode !== null, {
+      seconds: 20,
+      otherwise: `${name} does not come on: see ${paths.console}`,
+    })
+  }
+  const boot = power(name)?.boot
+  if (boot === undefined) throw new Error(`${name} went off at once:\n${consoleEnd(name)}`)
+  if (!wait) return
+  if (boot.kind === 'dead') throw new Error(`${name} does not boot: ${boot.reason}`)
+  await waitForSsh(name, { seconds, isOn: () => power(name) !== undefined, otherwise: () => consoleEnd(name) })
+}
+
+/** @param {string} name */
+function consoleEnd(name) {
+  const file = machinePaths(name).console
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(-12).join('\n') : ''
+}
+
+/** SIGRTMIN+4: systemd's for "power off". */
+const powerOffSignal = 38
+
+/** Shuts a machine down in good order. @param {string} name */
+export async function powerOff(name) {
+  const first = firstProcess(name)
+  if (first === undefined) return powerCut(name)
+  process.kill(first, powerOffSignal)
+  const end = Date.now() + 20_000
+  while (power(name) !== undefined && Date.now() < end) await pause(50)
+  if (power(name) !== undefined) await powerCut(name)
+}
+
+/** The power fails: the network is silent at once, every process is gone, and so is what was not synced to the disk. @param {string} name */
+export async function powerCut(name) {
+  const said = power(name)
+  if (said === undefined) return cleanUp(name)
+  const first = firstProcess(name)
+  if (said.nspawn !== undefined) await linkDown(name)
+  if (first !== undefined) process.kill(first, 'SIGKILL')
+  else process.kill(said.nspawn ?? said.mainboard, said.nspawn === undefined ? 'SIGTERM' : 'SIGKILL')
+  await cutDisk(name)
+  await until(() => power(name) === undefined, { seconds: 20, otherwise: `${name} does not go off` })
+}
+
+/** What a mainboard that was killed itself has left. @param {string} name */
+async function cleanUp(name) {
+  await unplug(name)
+  removeGroups(name)
+  await unmountDisk(name)
+  rmSync(machinePaths(name).power, { force: true })
+}
+
+/** Throws the machine's disk away. @param {string} name */
+export async function wipe(name) {
+  if (power(name) !== undefined) await powerCut(name)
+  await cleanUp(name)
+  await rm(machinePaths(name).directory, { recursive: true, force: true })
+}
