@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use IO::Socket::INET;
 
+my @kept;
 my ($port, $status, $fails) = ($ENV{PORT}, $ENV{STATUS}, $ENV{FAILS});
 $SIG{PIPE} = 'IGNORE';
 my $listener = IO::Socket::INET->new(LocalPort => $port, Listen => 64, ReuseAddr => 1)
@@ -26,7 +27,7 @@ while (1) {
     my $path = $request =~ m{^\S+ (\S+)} ? $1 : '/';
     my $code = 200;
     if ($path eq '/health') {
-        if ($ENV{HANGS}) { push our @kept, $client; next }
+        if ($ENV{HANGS}) { push @kept, $client; next }
         $code = health();
     }
     my $body = "$ENV{BODY}\n";

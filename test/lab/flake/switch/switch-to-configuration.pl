@@ -9,8 +9,6 @@ use warnings;
 use Cwd 'abs_path';
 use Errno 'EWOULDBLOCK';
 use Fcntl ':flock';
-use FindBin;
-use lib $FindBin::Bin;
 use Lists qw(recorded record unrecord forget requested);
 use Plan;
 use Systemd qw(units_not_inactive is_active act systemctl reload_users);
@@ -23,7 +21,6 @@ my %known = map { $_ => 1 } split ' ', $ENV{STC_ACTIONS};
 $SIG{PIPE} = 'IGNORE';
 $SIG{HUP} = 'IGNORE';
 $ENV{PATH} = '/usr/sbin:/usr/bin:/sbin:/bin';
-STDERR->autoflush(1);
 
 sub say_line { print STDERR "$_[0]\n" or exit 101 }
 sub give_up { say_line($_[1]); exit $_[0] }
@@ -49,7 +46,7 @@ my $how = $ENV{STC_LOCK} eq 'refuses' ? LOCK_EX | LOCK_NB : LOCK_EX;
 flock($lock, $how) or give_up(EWOULDBLOCK, 'Could not acquire lock');
 
 if (($ENV{NIXOS_NO_CHECK} // '') ne '1') {
-    succeeded(split(' ', join ' ', map { tr/'//dr } $ENV{PRE_SWITCH_CHECK}), $toplevel, $action)
+    succeeded(split(' ', $ENV{PRE_SWITCH_CHECK}), $toplevel, $action)
         or give_up(1, 'Pre-switch checks failed');
 }
 exit 0 if $action eq 'check';

@@ -28,7 +28,7 @@ let
     export PRE_SWITCH_CHECK='${shell} ${import ./pre-switch.nix { inherit config; }}'
     export INSTALL_BOOTLOADER='${shell} ${bootLoader} -g ${toString config.configurationLimit} -c'
     export STC_ACTIONS='${toString config.switch.actions}' STC_LOCK='${config.switch.lock}'
-    exec /usr/bin/perl ${../switch}/switch-to-configuration.pl "$@"
+    exec /usr/bin/perl -I${../switch} ${../switch}/switch-to-configuration.pl "$@"
   '';
   bootLoader =
     if config.switch.noBootLoader == false then ../boot-loader/extlinux
