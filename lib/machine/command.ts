@@ -17,7 +17,8 @@ export type Elevation = 'passwordless' | 'ask' | 'none' | 'doas' | 'run0'
  */
 export function quote(word: string): string {
   if (word.includes('\0')) throw new RangeError('an argument cannot contain a NUL character')
-  if (/^[A-Za-z0-9_/:=.,@+-]+$/.test(word) && !/^[=~]/.test(word)) return word
+  // A word with `=` would be an assignment in front of a command, and zsh expands one that starts with it.
+  if (/^(--?[A-Za-z0-9_/:=.,@+-]+|[A-Za-z0-9_/:.,@+-]+)$/.test(word)) return word
   const parts = word.split(/(['\\]+)/).filter((part) => part !== '')
   if (parts.length === 0) return "''"
   return parts
@@ -40,14 +41,24 @@ const elevated: Record<Elevation, readonly string[]> = {
   run0: ['run0', '--no-ask-password', '--pipe', '--'],
 }
 
+/** Program and arguments with the machine's way of elevation in front, if the command wants it. */
+export function elevate(command: Command, elevation: Elevation): readonly string[] {
+  return command.asRoot ? [...elevated[elevation], ...command.argv] : command.argv
+}
+
 /** The line that is given to the login shell of the machine. */
 export function commandLine(command: Command, elevation: Elevation): string {
-  const prefix = command.asRoot ? elevated[elevation] : []
-  return [...prefix, ...command.argv].map(quote).join(' ')
+  return elevate(command, elevation).map(quote).join(' ')
 }
 
 /** Quotes one word for a POSIX shell that we started ourselves (`/bin/sh`), newlines and all. Throws on a NUL. */
 export function quotePosix(word: string): string {
   if (word.includes('\0')) throw new RangeError('a shell word cannot contain a NUL character')
   return `'${word.replaceAll("'", "'\\''")}'`
+}
+
+/** A command as it is named in a message: enough to recognise it, on one line. */
+export function brief(argv: readonly string[]): string {
+  const text = argv.join(' ').replace(/\s+/g, ' ')
+  return `'${text.length > 60 ? `${text.slice(0, 59)}…` : text}'`
 }

@@ -1,0 +1,53 @@
+/** This machine, as a `Machine`. */
+import { userInfo } from 'node:os'
+import type { Elevation } from '../machine/command.ts'
+import type { Machine } from '../machine/machine.ts'
+import { machineOver, type Transport } from './machine.ts'
+import { type Process, startProcess } from './process.ts'
+
+export interface LocalMachineOptions {
+  /** The name in hosts.yaml; `localhost` when left out. */
+  readonly name?: string
+  /** Where commands run. */
+  readonly cwd?: string
+  readonly env?: NodeJS.ProcessEnv
+  /** `none` for root, `passwordless` for everybody else when left out. */
+  readonly elevation?: Elevation
+  /** For elevation `ask`. */
+  readonly password?: () => Promise<string>
+}
+
+/** No login shell is in between: a command is started as it is. Closing ends what still runs. */
+export function localMachine(options: LocalMachineOptions = {}): Machine {
+  const { username, uid } = userInfo()
+  const processes = new Set<Process>()
+  let gone = () => {}
+  const closed = new Promise<void>((resolve) => {
+    gone = resolve
+  })
+  const transport: Transport = {
+    closed,
+    async start(argv, signal) {
+      const process = await startProcess(argv, {
+        ...(options.cwd !== undefined && { cwd: options.cwd }),
+        ...(options.env && { env: options.env }),
+        ...(signal && { signal }),
+      })
+      processes.add(process)
+      void process.exit.then(() => processes.delete(process))
+      return process
+    },
+    async close() {
+      gone()
+      for (const process of processes) process.close()
+      await Promise.all([...processes].map((process) => process.exit))
+    },
+  }
+  return machineOver(transport, {
+    name: options.name ?? 'localhost',
+    destination: 'localhost',
+    user: username,
+    elevation: options.elevation ?? (uid === 0 ? 'none' : 'passwordless'),
+    password: options.password ?? (() => Promise.reject(new Error('no password'))),
+  })
+}

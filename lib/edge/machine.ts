@@ -1,0 +1,68 @@
+/** A `Machine` over any way to start commands: over ssh2, over the system's ssh, or here. */
+import { type Command, type Elevation, elevate } from '../machine/command.ts'
+import type { Channel, Finished, Machine, RunOptions } from '../machine/machine.ts'
+import { finish } from './finish.ts'
+import { lost } from './lost.ts'
+import { Slots } from './slots.ts'
+import { withPassword } from './sudo-password.ts'
+
+export interface Transport {
+  /** Starts a program. An abort before the command has ended closes the channel. */
+  start(argv: readonly string[], signal?: AbortSignal): Promise<Channel>
+  readonly closed: Promise<void>
+  close(): Promise<void>
+}
+
+/** The other side has no room for one more channel at this moment. */
+export class NoRoom extends Error {}
+
+export interface MachineFacts {
+  readonly name: string
+  readonly destination: string
+  readonly user: string
+  readonly elevation: Elevation
+  /** Asked for once sudo wants it. Never called with another elevation than `ask`. */
+  readonly password: () => Promise<string>
+}
+
+/** sshd's MaxSessions is 10 by default, and opening the eleventh channel fails at once. */
+const channels = 8
+
+export function machineOver(transport: Transport, facts: MachineFacts): Machine {
+  const { name, destination, user, elevation } = facts
+  const slots = new Slots(channels)
+  let gone = false
+  const whenGone = transport.closed.then(() => {
+    gone = true
+  })
+
+  async function start(argv: readonly string[], signal: AbortSignal | undefined): Promise<Channel> {
+    for (;;) {
+      const release = await Promise.race([slots.take(signal), whenGone])
+      if (gone || !release) throw lost(name)
+      try {
+        const channel = await transport.start(argv, signal)
+        void channel.exit.then(release)
+        return channel
+      } catch (error) {
+        const others = slots.taken - 1
+        release()
+        // MaxSessions is lower there: go on with as many as it allows, as long as one of ours will end.
+        if (!(error instanceof NoRoom) || others === 0) throw gone ? lost(name) : error
+        slots.limitTo(others)
+      }
+    }
+  }
+
+  const open = (command: Command, signal?: AbortSignal): Promise<Channel> =>
+    command.asRoot && elevation === 'ask'
+      ? withPassword((argv) => start(argv, signal), command.argv, facts)
+      : start(elevate(command, elevation), signal)
+
+  async function run(command: Command, options: RunOptions = {}): Promise<Finished> {
+    const channel = await open(command, options.signal)
+    return finish(channel, { argv: command.argv, on: name }, options)
+  }
+
+  return { name, destination, user, open, run, closed: transport.closed, close: () => transport.close() }
+}

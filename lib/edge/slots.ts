@@ -1,0 +1,56 @@
+/** A limited number of things at once; the others wait for their turn, first come first served. */
+export class Slots {
+  #limit: number
+  #taken = 0
+  readonly #waiting: (() => void)[] = []
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  get taken(): number {
+    return this.#taken
+  }
+
+  /** Resolves with the way to give the slot back; calling that twice is harmless. */
+  async take(signal?: AbortSignal): Promise<() => void> {
+    signal?.throwIfAborted()
+    if (this.#taken >= this.#limit) await this.#turn(signal)
+    else this.#taken += 1
+    let given = false
+    return () => {
+      if (given) return
+      given = true
+      this.#taken -= 1
+      this.#next()
+    }
+  }
+
+  /** The other side allows fewer than we thought. */
+  limitTo(limit: number): void {
+    this.#limit = Math.max(1, Math.min(this.#limit, limit))
+  }
+
+  #next(): void {
+    if (this.#taken >= this.#limit) return
+    const go = this.#waiting.shift()
+    if (!go) return
+    this.#taken += 1
+    go()
+  }
+
+  #turn(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(go), 1)
+        reject(signal?.reason)
+      }
+      const go = () => {
+        signal?.removeEventListener('abort', leave)
+        resolve()
+      }
+      signal?.addEventListener('abort', leave)
+      this.#waiting.push(go)
+    })
+  }
+}
