@@ -30,7 +30,11 @@ export interface Host {
   readonly builder: string
   readonly elevation: Elevation
   readonly specialisation: string | undefined
-  readonly copy: { readonly via: 'relay' | 'direct' | 'cache'; readonly substitute: boolean; readonly compress: 'auto' | 'always' | 'never' }
+  readonly copy: {
+    readonly via: 'relay' | 'direct' | 'cache'
+    readonly substitute: boolean
+    readonly compress: 'auto' | 'always' | 'never'
+  }
   readonly activation: {
     /** for the switch itself */
     readonly timeoutMs: number

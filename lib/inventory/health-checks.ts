@@ -1,0 +1,40 @@
+/** Health checks with every default applied. */
+import { unitName } from './check-fields.ts'
+import { parseDuration } from './duration.ts'
+import type { CheckSpec } from './inventory.ts'
+import type { RawCheck } from './schema.ts'
+
+/** `host` is where a tcp check connects to unless it says so itself. Undefined when the entry names no kind. */
+export function resolveCheck(raw: RawCheck, host: string): CheckSpec | undefined {
+  const common = {
+    severity: raw.severity ?? 'required',
+    timeoutMs: parseDuration(raw.timeout ?? '5s') ?? 0,
+    intervalMs: parseDuration(raw.interval ?? '1s') ?? 0,
+  }
+  if (raw.unit !== undefined) return { kind: 'unit', unit: unitName(raw.unit), ...common }
+  if (raw.http !== undefined) {
+    const http = typeof raw.http === 'string' ? { url: raw.http } : raw.http
+    return { kind: 'http', url: http.url, expect: String(http.expect ?? '2xx'), headers: http.headers ?? {}, ...common }
+  }
+  if (raw.tcp !== undefined) {
+    const tcp = typeof raw.tcp === 'number' ? { port: raw.tcp } : raw.tcp
+    return { kind: 'tcp', port: tcp.port, host: tcp.host ?? host, ...common }
+  }
+  if (raw.command !== undefined) return { kind: 'command', argv: raw.command, ...common }
+  if (raw.local !== undefined) return { kind: 'local', argv: raw.local, ...common }
+  return undefined
+}
+
+/** What a person would call a check. Never a header: they may be secret. */
+export function checkTitle(check: CheckSpec): string {
+  switch (check.kind) {
+    case 'unit':
+      return `unit ${check.unit}`
+    case 'http':
+      return `http ${check.url}`
+    case 'tcp':
+      return `tcp ${check.host.includes(':') ? `[${check.host}]` : check.host}:${check.port}`
+    default:
+      return `${check.kind} ${check.argv.join(' ')}`
+  }
+}

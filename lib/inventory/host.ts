@@ -1,0 +1,36 @@
+/** One host with the defaults of its inventory applied: scalars and lists are replaced, maps are merged one level deep. */
+import { hostOf } from './destination.ts'
+import { parseDuration } from './duration.ts'
+import { resolveCheck } from './health-checks.ts'
+import type { Host } from './inventory.ts'
+import type { RawHost } from './schema.ts'
+
+/** `builder` is the one to use when neither the host nor the defaults name one. */
+export function resolveHost(name: string, fields: { own: RawHost; defaults: RawHost; builder: string }): Host {
+  const { own, defaults } = fields
+  const raw: RawHost = { ...defaults, ...own }
+  const copy = { ...defaults.copy, ...own.copy }
+  const activation = { ...defaults.activation, ...own.activation }
+  const destination = raw.ssh ?? ''
+  const verifyAt = raw.verifyAt ?? destination
+  return {
+    name,
+    destination,
+    verifyAt,
+    configuration: raw.configuration ?? name,
+    system: raw.system ?? '',
+    tags: raw.tags ?? [],
+    builder: raw.builder ?? fields.builder,
+    elevation: raw.sudo ?? 'passwordless',
+    specialisation: raw.specialisation ?? undefined,
+    copy: { via: copy.via ?? 'relay', substitute: copy.substitute ?? true, compress: copy.compress ?? 'auto' },
+    activation: {
+      timeoutMs: parseDuration(activation.timeout ?? '5m') ?? 0,
+      confirmWithinMs: parseDuration(activation.confirmWithin ?? '60s') ?? 0,
+      settleMs: parseDuration(activation.settle ?? '10s') ?? 0,
+    },
+    // Holes are entries that a mistake was found in.
+    checks: (raw.checks ?? []).flatMap((check) => (check && resolveCheck(check, hostOf(verifyAt))) ?? []),
+    nixbuildKeys: raw.nixbuildKeys ?? [],
+  }
+}

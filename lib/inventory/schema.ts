@@ -1,0 +1,116 @@
+/** What hosts.yaml may say. docs/hosts.schema.json is generated from this, for editors. */
+import * as v from 'valibot'
+import { checkFields } from './check-fields.ts'
+import { destinationMistake } from './destination.ts'
+import { about, destination, duration, hostName, name, positiveDuration, systems, unless } from './fields.ts'
+
+const directoryMistake = (text: string) => {
+  if (text === '') return 'is empty'
+  if (/^[a-z][a-z0-9+-]+:/i.test(text)) return 'must be a local directory; --override-input takes other references'
+  return text.startsWith('~') ? 'starts with ~, which only a shell expands: write the whole path' : undefined
+}
+
+const flakeMistake = (text: string) => {
+  if (text === '') return 'is empty'
+  if (text.includes('#')) return 'names an output: leave out #…, since each host says its configuration'
+  if (text.startsWith('~')) return 'starts with ~, which only a shell expands: write the whole path'
+  if (/^(path|git\+file):(?!\/)/.test(text)) return 'is relative, and the builder would look for it: write ./directory'
+  if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return undefined
+  if (!/^[./]/.test(text)) return `is an entry of Nix's registry: write ./${text} for a directory, or flake:${text}`
+  return text.includes('?') ? 'has parameters: write the directory of the flake.nix itself' : undefined
+}
+
+const userName = v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_.-]*\$?$/, 'is not the name of a user'))
+
+const copy = v.strictObject({
+  via: v.optional(v.pipe(v.picklist(['relay', 'direct', 'cache']), about('The way to the host.', 'relay'))),
+  substitute: v.optional(v.pipe(v.boolean(), about('The host may fetch from its own substituters.', true))),
+  compress: v.optional(v.pipe(v.picklist(['auto', 'always', 'never']), about('Compress what is sent.', 'auto'))),
+})
+
+const activation = v.strictObject({
+  timeout: v.optional(v.pipe(positiveDuration, about('How long the switch itself may take.', '5m'))),
+  confirmWithin: v.optional(
+    v.pipe(positiveDuration, about('From the end of the switch to the confirmation; then the host rolls back.', '60s')),
+  ),
+  settle: v.optional(v.pipe(duration, about('How long everything must stay healthy.', '10s'))),
+})
+
+/** Every field of a host is optional here, since `defaults` may have given it. */
+export const hostFields = v.strictObject({
+  ssh: v.optional(v.pipe(destination, about('What you would type after ssh; ~/.ssh/config applies.'))),
+  verifyAt: v.optional(v.pipe(destination, about('Where the new system is reached, when its address changes.'))),
+  configuration: v.optional(v.pipe(name, about("nixosConfigurations.<configuration>; default: the host's name."))),
+  system: v.optional(v.pipe(v.picklist(systems), about('The system of the host, checked before anything is copied.'))),
+  tags: v.optional(v.pipe(v.array(name), about('deploy @tag deploys every host that has it.'))),
+  builder: v.optional(v.pipe(name, about('Where its system is evaluated and built: a builder of this file.'))),
+  sudo: v.optional(
+    v.pipe(
+      v.picklist(['passwordless', 'ask', 'none', 'doas', 'run0']),
+      about('How the login becomes root; none: it logs in as root.', 'passwordless'),
+    ),
+  ),
+  specialisation: v.optional(v.pipe(v.nullable(name), about('Activate this specialisation of the system.'))),
+  copy: v.optional(v.pipe(copy, about('How the closure gets to the host.'))),
+  activation: v.optional(v.pipe(activation, about('The time limits of the switch and its confirmation.'))),
+  checks: v.optional(v.pipe(v.array(checkFields), about('Health checks: unhealthy means rolled back.'))),
+  nixbuildKeys: v.optional(v.pipe(v.array(userName), about('Users of the host that have keys at nixbuild.net.'))),
+})
+
+const builderMistake = (builder: object) => {
+  if ('ssh' in builder && 'store' in builder) return 'says both ssh and store: a builder is one of them'
+  if (!('ssh' in builder || 'store' in builder)) return 'says neither ssh nor store'
+  if ('ssh' in builder && 'evaluateOn' in builder) return 'has a shell and evaluates itself: leave out evaluateOn'
+  if ('store' in builder && !('evaluateOn' in builder)) {
+    return 'has no shell: say where to evaluate, with evaluateOn: local or the name of a builder'
+  }
+  return undefined
+}
+
+// Nix's ssh-ng store; what follows the question mark are its settings.
+const storeMistake = (text: string) => {
+  if (!text.startsWith('ssh-ng://')) return 'is not a store that builds: write ssh-ng://host'
+  return destinationMistake(text.replace(/^ssh-ng:/, 'ssh:').replace(/\?\S*$/, ''))
+}
+
+const builder = v.union(
+  [
+    v.pipe(v.literal('local'), about("The control machine's own Nix.")),
+    v.pipe(
+      v.strictObject({
+        ssh: v.optional(v.pipe(destination, about('A machine with a shell and Nix: evaluates and builds.'))),
+        store: v.optional(v.pipe(v.string(), unless(storeMistake), about('A store that builds and has no shell.'))),
+        evaluateOn: v.optional(v.pipe(name, about('Where to evaluate for it: local, or a builder with ssh.'))),
+      }),
+      v.check(
+        (fields) => builderMistake(fields) === undefined,
+        (issue) => builderMistake(issue.input) ?? '',
+      ),
+      v.metadata({ oneOf: [{ required: ['ssh'] }, { required: ['store', 'evaluateOn'] }] }),
+    ),
+  ],
+  'must be local, or a map with ssh, or with store and evaluateOn',
+)
+
+export const inventoryFields = v.pipe(
+  v.strictObject({
+    flake: v.optional(
+      v.pipe(v.string(), unless(flakeMistake), about('A directory (git or plain) or any flake reference.', '.')),
+    ),
+    inputs: v.optional(
+      v.pipe(
+        v.record(name, v.pipe(v.string(), unless(directoryMistake))),
+        about('Local directories shipped with the flake, in place of its inputs of these names.'),
+      ),
+    ),
+    builders: v.optional(v.pipe(v.record(name, builder), about('Where systems are evaluated and built.'))),
+    defaults: v.optional(v.pipe(hostFields, about('Any field of a host, for the hosts that leave it out.'))),
+    hosts: v.pipe(v.record(hostName, hostFields), v.minEntries(1, 'names no host'), about('The hosts, by name.')),
+  }),
+  v.metadata({ title: 'hosts.yaml, the inventory of deploy' }),
+)
+
+export type RawInventory = v.InferOutput<typeof inventoryFields>
+export type RawHost = v.InferOutput<typeof hostFields>
+export type RawBuilder = v.InferOutput<typeof builder>
+export type RawCheck = v.InferOutput<typeof checkFields>
