@@ -23,6 +23,8 @@ export interface CopyRequest {
   readonly to: Store
   /** let the host fetch what it can from its own substituters first */
   readonly substitute: boolean
+  /** free bytes in the host's store, when known: more than that is not begun */
+  readonly freeBytes: number | undefined
   onProgress(progress: CopyProgress): void
   readonly signal: AbortSignal
 }

@@ -46,13 +46,28 @@ export interface Nar {
   readonly bytes: Readable
 }
 
+export interface Adding {
+  /** how many paths come */
+  readonly count: number
+  /** Signatures are checked anyway when the daemon doesn't trust us. */
+  readonly checkSignatures: boolean
+  /** bytes of NARs that were sent, as they go */
+  readonly onSent?: (bytes: number) => void
+  /** The store has said that the path is valid. */
+  readonly onAdded?: (info: PathInfo) => void
+  readonly onEvent?: (event: NixEvent) => void
+}
+
 export interface Store {
   /** Version of the daemon as it says it (`2.26.3`), empty before protocol 1.33. */
   readonly version: string
   /** Whether the daemon trusts us (it says so from protocol 1.35 on). */
   readonly trusted: boolean | undefined
   /** Those of the paths that are valid, after substituting the others if asked to. One turn. */
-  queryValidPaths(paths: readonly StorePath[], options: { substitute: boolean }): Promise<Set<StorePath>>
+  queryValidPaths(
+    paths: readonly StorePath[],
+    options: { substitute: boolean; onEvent?: (event: NixEvent) => void },
+  ): Promise<Set<StorePath>>
   /** Pipelined: all questions are written before the first answer is read. Rejects when one is not valid. */
   queryPathInfos(paths: readonly StorePath[]): Promise<PathInfo[]>
   /** Everything the paths refer to, themselves included, references first. A turn for each level of the graph. */
@@ -62,9 +77,15 @@ export interface Store {
   addTempRoots(paths: readonly StorePath[]): Promise<void>
   /** Builds all outputs of the derivations. Failures of builds are values. */
   build(derivations: readonly DerivationPath[], onEvent: (event: NixEvent) => void): Promise<BuildResult[]>
-  /** NARs in the order asked for, pipelined. */
+  /**
+   * NARs in the order asked for, pipelined. Until the iteration is over, nothing else can be asked of this store;
+   * leaving it early closes the store.
+   */
   narsFrom(infos: readonly PathInfo[]): AsyncIterable<Nar>
-  /** Adds paths in the order given (references first), in one stream with back-pressure; each becomes valid as it arrives. */
-  addMultiple(nars: AsyncIterable<Nar>, options: { count: number; checkSignatures: boolean }): Promise<void>
+  /**
+   * Adds paths in the order given (references first), in one stream with back-pressure; each becomes valid as it
+   * arrives. A failure closes the store: the path that was on its way is not valid, those before it are.
+   */
+  addMultiple(nars: AsyncIterable<Nar>, options: Adding): Promise<void>
   close(): void
 }

@@ -1,0 +1,129 @@
+/**
+ * From the builder to the host through this machine: one pass over two connections, nothing on disk, and no more in
+ * memory than what is between two pieces of a NAR.
+ */
+import type { Nar, PathInfo, Store } from '../nix/store.ts'
+import { Problem } from '../problem.ts'
+import type { CopyRequest, CopyResult, CopyStrategy } from './copy.ts'
+
+/**
+ * Sends what the host lacks of the closure, references first, so that every path that arrived is valid and an
+ * interrupted copy goes on where it stopped. Closes both stores when it fails or is aborted.
+ */
+export const relay: CopyStrategy = async (request) => {
+  const { from, to, signal } = request
+  const close = () => {
+    from.close()
+    to.close()
+  }
+  if (signal.aborted) throw interrupted(signal)
+  signal.addEventListener('abort', close, { once: true })
+  try {
+    return await copy(request)
+  } catch (error) {
+    close()
+    throw signal.aborted ? interrupted(signal) : error
+  } finally {
+    signal.removeEventListener('abort', close)
+  }
+}
+
+async function copy(request: CopyRequest): Promise<CopyResult> {
+  const { from, to, roots, substitute } = request
+  const closure = await of('builder', async () => {
+    // A root keeps all it refers to.
+    await from.addTempRoots(roots)
+    return from.queryClosure(roots)
+  })
+  const paths = closure.map((info) => info.path)
+  const valid = await of('host', async () => {
+    // Before asking: a garbage collection would take what was found valid a moment ago.
+    await to.addTempRoots(paths)
+    return to.queryValidPaths(paths, { substitute })
+  })
+  const missing = closure.filter((info) => !valid.has(info.path))
+  const sentBytes = totalSize(missing)
+  if (sentBytes > (request.freeBytes ?? Number.POSITIVE_INFINITY)) throw noRoom(request, sentBytes)
+  if (missing.length > 0) await send(request, missing)
+  return { closurePaths: closure.length, sentPaths: missing.length, sentBytes }
+}
+
+async function send(request: CopyRequest, missing: readonly PathInfo[]): Promise<void> {
+  const { from, to } = request
+  const bytesTotal = totalSize(missing)
+  let pathsDone = 0
+  let bytesDone = 0
+  const tell = () => request.onProgress({ pathsDone, pathsTotal: missing.length, bytesDone, bytesTotal })
+  const source = { failed: false }
+  tell()
+  try {
+    await to.addMultiple(watched(from, missing, source), {
+      count: missing.length,
+      checkSignatures: false,
+      onSent(bytes) {
+        bytesDone += bytes
+        tell()
+      },
+      onAdded() {
+        pathsDone++
+        tell()
+      },
+    })
+  } catch (error) {
+    const arrived = totalSize(missing.slice(0, pathsDone))
+    throw told(error, source.failed ? 'builder' : 'host', [
+      ...(to.trusted === false
+        ? ['the host takes only signed paths from this login: deploy as root or with sudo']
+        : []),
+      `${pathsDone} of ${missing.length} paths (${size(arrived)} of ${size(bytesTotal)}) arrived and stay there`,
+      `the next run goes on with ${missing[pathsDone]?.path}`,
+    ])
+  }
+}
+
+/** The NARs, and whether it was their source that failed. */
+async function* watched(from: Store, infos: readonly PathInfo[], source: { failed: boolean }): AsyncGenerator<Nar> {
+  const fail = () => {
+    source.failed = true
+  }
+  try {
+    for await (const nar of from.narsFrom(infos)) {
+      nar.bytes.once('error', fail)
+      yield nar
+    }
+  } catch (error) {
+    fail()
+    throw error
+  }
+}
+
+type End = 'builder' | 'host'
+
+const of = <Result>(end: End, work: () => Promise<Result>): Promise<Result> =>
+  work().catch((error: unknown) => {
+    throw told(error, end, [])
+  })
+
+/** Says at which end it happened. */
+function told(error: unknown, end: End, hints: readonly string[]): unknown {
+  if (!(error instanceof Problem)) return error
+  const { kind, detail } = error
+  return new Problem(`the ${end}'s store: ${error.message}`, {
+    kind,
+    detail,
+    hints: [...error.hints, ...hints],
+    cause: error,
+  })
+}
+
+const noRoom = ({ freeBytes = 0 }: CopyRequest, needed: number) =>
+  new Problem(`the host lacks ${size(needed)}, and has room for ${size(freeBytes)}`, {
+    hints: ['free some space there: nix-collect-garbage --delete-older-than 30d'],
+  })
+
+const interrupted = (signal: AbortSignal): Problem =>
+  signal.reason instanceof Problem ? signal.reason : new Problem('the copy was interrupted', { kind: 'interrupted' })
+
+const totalSize = (infos: readonly PathInfo[]): number => infos.reduce((sum, info) => sum + info.narSize, 0)
+
+const size = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
