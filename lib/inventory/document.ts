@@ -27,7 +27,7 @@ export function parseYaml(text: string): YamlDocument {
     merge: true,
     prettyErrors: false,
     stringKeys: true,
-    logLevel: 'silent',
+    logLevel: 'error',
   } as const
   const document: Document = parseDocument(text, options)
   const placeOf = (offset: number): Place => {
@@ -56,7 +56,10 @@ export function parseYaml(text: string): YamlDocument {
 }
 
 function inWords(error: YAMLError, text: string): string {
-  if (error.code === 'DUPLICATE_KEY') return `${text.slice(...error.pos).trim() || 'this field'} is given twice`
+  if (error.code === 'DUPLICATE_KEY') {
+    const name = /^(?:"[^"\n]*"|'[^'\n]*'|[^:,\s{}]+)/.exec(text.slice(error.pos[0]))
+    return `${name?.[0] ?? 'this field'} is given twice`
+  }
   if (error.code === 'TAB_AS_INDENT') return 'a tab cannot indent YAML: use spaces'
   if (error.code === 'MULTIPLE_DOCS') return 'a second document starts here: one inventory is one document'
   if (error.code === 'NON_STRING_KEY') return 'the name of a field must be a plain word'
