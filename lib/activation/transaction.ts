@@ -44,6 +44,8 @@ export interface TransactionResult {
   readonly profile: string
   readonly generation: number | undefined
   readonly boot: string
+  /** which of kernel, initrd, kernel-modules the new system has and the booted one has not */
+  readonly notBootedYet: readonly string[]
 }
 
 export type RefusalWord = 'locked' | 'changed' | 'missing' | 'inhibited' | 'failed' | 'nonce'
@@ -160,6 +162,7 @@ function followed(machine: Machine, finished: Finished): Followed {
         profile: fact('profile'),
         generation: wholeNumber(fact('generation')),
         boot: fact('boot'),
+        notBootedYet: facts.get('not-booted-yet') ?? [],
       },
     }
   }

@@ -1,8 +1,10 @@
 # What runs, what is in the profile.
 
-running_system() { readlink -f /run/current-system 2> /dev/null || true; }
-booted_system() { readlink -f /run/booted-system 2> /dev/null || true; }
-profile_system() { readlink -f "$system_profile" 2> /dev/null || true; }
+# Where a link leads to in the end; nothing when it isn't there (some readlinks then print its own name).
+target_of() { [ -e "$1" ] && readlink -f "$1"; }
+running_system() { target_of /run/current-system; }
+booted_system() { target_of /run/booted-system; }
+profile_system() { target_of "$system_profile"; }
 
 # The number of the generation the profile is at; empty without one.
 profile_generation() {

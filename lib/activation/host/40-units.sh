@@ -5,7 +5,7 @@
 # ID LOAD ACTIVE SUB NRESTARTS TYPE REMAIN TRANSIENT TRIED STARTED JOB WANTED
 # TRIED: its conditions were looked at once; STARTED: it left `inactive` once; WANTED: an active target wants it.
 units() {
-  systemctl show --no-pager '*' --property=Id,LoadState,ActiveState,SubState,NRestarts,Type,RemainAfterExit,Transient,ConditionTimestampMonotonic,InactiveExitTimestampMonotonic,Job,Wants,Requires,BindsTo 2> /dev/null |
+  systemctl show --all --no-pager '*' --property=Id,LoadState,ActiveState,SubState,NRestarts,Type,RemainAfterExit,Transient,ConditionTimestampMonotonic,InactiveExitTimestampMonotonic,Job,Wants,Requires,BindsTo 2> /dev/null |
     awk -F= '
       function flush(n, i, list) {
         if (id == "") return

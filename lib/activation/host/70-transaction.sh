@@ -193,6 +193,9 @@ finish() { # OUTCOME REASON
     echo "profile $(profile_system)"
     echo "generation $(profile_generation)"
     echo "boot $(boot_default)"
+    for part in kernel initrd kernel-modules; do
+      [ "$(readlink -f "$toplevel/$part")" = "$(readlink -f "/run/booted-system/$part")" ] || echo "not-booted-yet $part"
+    done
     echo "id $id"
   } | write_file "$run_directory/result"
   {

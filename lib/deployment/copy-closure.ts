@@ -1,0 +1,87 @@
+/** Brings a toplevel's closure to the host, and keeps it there until the transaction has its own roots. */
+import type { HostState } from '../activation/host-state.ts'
+import { notRoot } from '../activation/host-state.ts'
+import type { Builder } from '../builders/builder.ts'
+import { copyStrategy } from '../copy/index.ts'
+import type { Host } from '../inventory/inventory.ts'
+import type { Machine } from '../machine/machine.ts'
+import type { Store } from '../nix/store.ts'
+import type { StorePath } from '../nix/store-path.ts'
+import { openStore } from '../nix/worker-protocol.ts'
+import { Problem } from '../problem.ts'
+import { formatBytes } from './format.ts'
+import type { Gathered } from './outcomes.ts'
+import type { Session } from './session.ts'
+import type { Tools } from './tools.ts'
+
+export async function copyClosure(
+  place: { host: Host; session: Session; tools: Tools; gathered: Gathered },
+  toplevel: { path: StorePath; builder: Builder },
+  state: HostState,
+): Promise<{ release(): void }> {
+  const { host, session, tools, gathered } = place
+  const started = tools.clock.monotonic()
+  const [from, to] = await Promise.all([
+    toplevel.builder.openStore(tools.signal),
+    session.machine(tools.signal).then((machine) => openHostStore(machine, tools.signal)),
+  ])
+  try {
+    const result = await copyStrategy(host.copy.via)({
+      roots: [toplevel.path],
+      from,
+      to,
+      substitute: host.copy.substitute,
+      freeBytes: state.freeInStore,
+      signal: tools.signal,
+      onProgress(progress) {
+        const seconds = (tools.clock.monotonic() - started) / 1000
+        const rate = seconds > 0 ? `${formatBytes(progress.bytesDone / seconds)}/s` : ''
+        const text = `${progress.pathsDone}/${progress.pathsTotal} paths, ${formatBytes(progress.bytesDone)} of ${formatBytes(progress.bytesTotal)}, ${rate}`
+        tools.report({ kind: 'progress', host: host.name, stage: 'copy', text })
+      },
+    })
+    gathered.sentBytes = result.sentBytes
+    gathered.sentPaths = result.sentPaths
+    const text =
+      result.sentPaths === 0
+        ? 'the host had everything'
+        : `${result.sentPaths} of ${result.closurePaths} paths, ${formatBytes(result.sentBytes)}`
+    tools.report({ kind: 'note', host: host.name, stage: 'copy', text })
+    return { release: () => to.close() }
+  } catch (error) {
+    to.close()
+    throw error
+  } finally {
+    from.close()
+  }
+}
+
+/** The store of the host, spoken to as root: only root may add paths that nobody signed. */
+async function openHostStore(machine: Machine, signal: AbortSignal): Promise<Store> {
+  const channel = await machine.open({ argv: ['nix-daemon', '--stdio'], asRoot: true }, signal)
+  try {
+    return await openStore({
+      input: channel.stdin,
+      output: channel.stdout,
+      errorOutput: () => channel.errorOutput(),
+      closed: channel.exit,
+    })
+  } catch (error) {
+    channel.close()
+    if (/^(sudo|doas|run0): /m.test(channel.errorOutput())) throw notRoot(machine, channel.errorOutput(), null)
+    throw error
+  }
+}
+
+/** The specialisation's own toplevel, asked of the host once the closure is there. Throws a Problem when there is none. */
+export async function resolveSpecialisation(machine: Machine, toplevel: StorePath, name: string): Promise<string> {
+  // The exit code says whether it is there; the names beside it help when it is not.
+  const found = await machine.run({ argv: ['readlink', '-e', '--', `${toplevel}/specialisation/${name}`] })
+  if (found.code === 0) return found.stdout.trim()
+
+  const beside = await machine.run({ argv: ['ls', '--', `${toplevel}/specialisation`] })
+  const names = beside.stdout.trim().split('\n').filter(Boolean)
+  throw new Problem(`the configuration has no specialisation ${name}`, {
+    hints: [names.length > 0 ? `it has: ${names.join(', ')}` : 'it has none'],
+  })
+}

@@ -1,0 +1,126 @@
+/** The story of one host. */
+import type { HostState } from '../activation/host-state.ts'
+import type { Host } from '../inventory/inventory.ts'
+import { Problem, type Stage } from '../problem.ts'
+import { copyClosure, resolveSpecialisation } from './copy-closure.ts'
+import { dryActivate } from './dry-activate.ts'
+import type { Outcome } from './outcome.ts'
+import { endingOf, endingOfProblem, type Gathered, nothingYet, outcomeOf } from './outcomes.ts'
+import { preflight } from './preflight.ts'
+import { asProblem, type Toplevel } from './realise.ts'
+import { openSession, type Session } from './session.ts'
+import { stepsTo } from './steps.ts'
+import type { Mode, Tools } from './tools.ts'
+import { transact } from './transact.ts'
+
+/** A turn in a stage that only so many hosts may be in at once. */
+export type InTurn = <T>(stage: 'preflight' | 'copy' | 'activate', work: () => Promise<T>) => Promise<T>
+
+export interface HostStory {
+  readonly host: Host
+  readonly mode: Mode
+  readonly tools: Tools
+  readonly inTurn: InTurn
+  /** Called once the host is known to be reachable and fit, or not. */
+  onPreflight?(fit: boolean): void
+  /** The toplevel that the host is to run. `state` is the host's before. */
+  toplevel(state: HostState): Promise<Toplevel | Problem>
+}
+
+/** Never rejects: what went wrong is an outcome. */
+export async function deployHost(story: HostStory): Promise<Outcome> {
+  const { host, tools } = story
+  const started = tools.clock.monotonic()
+  const gathered = nothingYet()
+  const report: Tools['report'] = (event) => {
+    if (event.kind === 'stage') stage = event.stage
+    if (event.kind === 'warning') gathered.warnings.push(event.text)
+    if (event.kind === 'log' && event.stage === 'activate') gathered.log = [...gathered.log, event.line].slice(-20)
+    tools.report(event)
+  }
+  let stage: Stage = 'preflight'
+  const session = openSession(host, tools.network)
+  const outcome = await tell(story, { session, gathered, tools: { ...tools, report } })
+    .catch((error: unknown) => endingOfProblem(asProblem(error, host, stage), tools.signal.aborted))
+    .then((ending) => outcomeOf(host, gathered, ending, tools.clock.monotonic() - started))
+  await session.close()
+  tools.report({ kind: 'outcome', host: host.name, outcome })
+  return outcome
+}
+
+interface Place {
+  readonly session: Session
+  readonly gathered: Gathered
+  readonly tools: Tools
+}
+
+async function tell(story: HostStory, { session, gathered, tools }: Place): Promise<ReturnType<typeof endingOf>> {
+  const { host, mode, inTurn } = story
+  const enter = (stage: Stage) => tools.report({ kind: 'stage', host: host.name, stage })
+
+  enter('preflight')
+  const state = await inTurn('preflight', () => preflight(host, session, tools)).catch((error: unknown) => {
+    story.onPreflight?.(false)
+    throw error
+  })
+  story.onPreflight?.(true)
+  gathered.running = state.running
+
+  const toplevel = await story.toplevel(state)
+  if (toplevel instanceof Problem) throw toplevel
+  gathered.toplevel = toplevel.path
+  tools.signal.throwIfAborted()
+
+  const goal = { system: toplevel.path as string, toplevel: toplevel.path as string, mode }
+  if (!host.specialisation && stepsTo(goal, state) === 'none') {
+    return { kind: 'unchanged', generation: state.generation, running: state.running }
+  }
+
+  const { builder } = toplevel
+  if (builder) enter('copy')
+  const closure = builder
+    ? await inTurn('copy', () => copyClosure({ host, session, tools, gathered }, { ...toplevel, builder }, state))
+    : { release() {} }
+  try {
+    if (host.specialisation) {
+      const machine = await session.machine(tools.signal)
+      goal.system = await resolveSpecialisation(machine, toplevel.path, host.specialisation)
+      if (stepsTo(goal, state) === 'none') {
+        return { kind: 'unchanged', generation: state.generation, running: state.running }
+      }
+    }
+    if (mode === 'dry-activate') return await dryActivate({ host, session, tools }, goal.system)
+    gathered.deploymentId = `${timeStamp(tools.clock.now())}-${tools.randomHex(3)}`
+    const request = {
+      id: gathered.deploymentId,
+      nonce: tools.randomHex(16),
+      mode,
+      system: goal.system,
+      toplevel: goal.toplevel,
+      expectedRunning: state.running,
+      switchTimeoutMs: host.activation.timeoutMs,
+      confirmWithinMs: host.activation.confirmWithinMs,
+      holder: tools.who,
+      since: tools.clock.now(),
+      record: {
+        by: tools.who,
+        mode,
+        toplevel: goal.toplevel,
+        previous: state.running,
+        revision: toplevel.revision,
+      },
+    }
+    const transacted = await inTurn('activate', () =>
+      transact({ host, session, tools }, request, () => closure.release()),
+    )
+    return endingOf(transacted, gathered, state.running)
+  } finally {
+    closure.release()
+  }
+}
+
+const timeStamp = (date: Date) =>
+  date
+    .toISOString()
+    .replaceAll(/[-:]|\.\d+Z$/g, '')
+    .toLowerCase()

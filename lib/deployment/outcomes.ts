@@ -1,0 +1,133 @@
+/** From what happened to the outcome that is told. */
+import type { TransactionResult } from '../activation/transaction.ts'
+import type { Host } from '../inventory/inventory.ts'
+import type { Problem } from '../problem.ts'
+import type { Outcome, OutcomeKind } from './outcome.ts'
+import type { Transacted } from './transact.ts'
+
+/** What a host's story has gathered so far. */
+export interface Gathered {
+  running: string
+  toplevel: string
+  deploymentId: string
+  sentBytes: number
+  sentPaths: number
+  warnings: string[]
+  /** the last lines that the switch printed */
+  log: string[]
+}
+
+export const nothingYet = (): Gathered => ({
+  running: '',
+  toplevel: '',
+  deploymentId: '',
+  sentBytes: 0,
+  sentPaths: 0,
+  warnings: [],
+  log: [],
+})
+
+interface Ending {
+  kind: OutcomeKind
+  reason?: string
+  hints?: readonly string[]
+  detail?: string
+  generation?: number | undefined
+  running?: string
+}
+
+export const outcomeOf = (host: Host, gathered: Gathered, ending: Ending, milliseconds: number): Outcome => ({
+  host: host.name,
+  kind: ending.kind,
+  reason: ending.reason ?? '',
+  running: ending.running ?? gathered.running,
+  hints: ending.hints ?? [],
+  detail: ending.detail ?? '',
+  warnings: gathered.warnings,
+  toplevel: gathered.toplevel,
+  generation: ending.generation,
+  deploymentId: gathered.deploymentId,
+  sentBytes: gathered.sentBytes,
+  sentPaths: gathered.sentPaths,
+  milliseconds,
+})
+
+const kindOf: Readonly<Record<TransactionResult['end'], OutcomeKind>> = {
+  deployed: 'deployed',
+  staged: 'staged',
+  tested: 'tested',
+  'rolled-back': 'rolled back',
+  untouched: 'untouched',
+  'left-alone': 'needs hands',
+  'needs-hands': 'needs hands',
+  rebooting: 'left to roll back',
+  unknown: 'needs hands',
+}
+
+/** The ending of a transaction. `before` is what ran when it began. */
+export function endingOf(transacted: Transacted, gathered: Gathered, before: string): Ending {
+  const detail = gathered.log.join('\n')
+  switch (transacted.kind) {
+    case 'left':
+      return {
+        kind: 'left to roll back',
+        reason: `${transacted.reason}; the host goes back by itself by ${transacted.until.toISOString()}`,
+        hints: ['see how it ended with `deploy status` and `deploy history`'],
+        detail,
+        running: '',
+      }
+    case 'refused':
+      if (transacted.word === 'locked') return { kind: 'locked', reason: `${transacted.reason} is deploying this host` }
+      return {
+        kind: 'untouched',
+        reason: transacted.reason,
+        detail: transacted.word === 'inhibited' ? detail : '',
+        hints:
+          transacted.word === 'inhibited' ? [`try \`deploy --mode boot\`, then reboot the host`] : ['deploy once more'],
+      }
+    case 'ended': {
+      const { result } = transacted
+      if (result.end === 'unknown') return lostEnding(result, gathered, before)
+      const failed = !['deployed', 'staged', 'tested'].includes(result.end)
+      return {
+        kind: kindOf[result.end],
+        reason: result.reason,
+        detail: failed ? detail : '',
+        generation: result.generation,
+        running: result.running,
+        hints: result.end === 'rebooting' ? ['look at it again in a few minutes: `deploy status`'] : [],
+      }
+    }
+  }
+}
+
+/** The host knows nothing of the transaction any more (it restarted): what it runs now is the truth. */
+function lostEnding(result: TransactionResult, gathered: Gathered, before: string): Ending {
+  const permanent =
+    result.profile === gathered.toplevel && (result.boot === gathered.toplevel || result.boot === 'unknown')
+  if (result.running === before && !permanent) {
+    return { kind: 'rolled back', reason: 'the host restarted before the confirmation', running: result.running }
+  }
+  if (permanent && result.running === gathered.toplevel) {
+    return { kind: 'deployed', reason: 'the host restarted after the confirmation', running: result.running }
+  }
+  return {
+    kind: 'needs hands',
+    reason: `the host runs ${result.running || 'something unknown'}`,
+    running: result.running,
+  }
+}
+
+/** The ending of a story that did not get as far as a transaction. */
+export function endingOfProblem(problem: Problem, interrupted: boolean): Ending {
+  const kind: OutcomeKind =
+    interrupted || problem.kind === 'interrupted'
+      ? 'interrupted'
+      : problem.kind === 'unreachable'
+        ? 'unreachable'
+        : problem.kind === 'locked'
+          ? 'locked'
+          : 'untouched'
+  const reason = kind === 'interrupted' ? 'interrupted before activation; nothing was changed' : problem.message
+  return { kind, reason, hints: problem.hints, detail: problem.detail }
+}

@@ -1,0 +1,129 @@
+/** From hosts to their toplevels: one evaluation and one build for each builder. */
+import type { Builder, BuilderEvents, EvaluationOptions } from '../builders/builder.ts'
+import type { Host } from '../inventory/inventory.ts'
+import type { DerivationPath, StorePath } from '../nix/store-path.ts'
+import { Problem, type Stage } from '../problem.ts'
+import type { Tools } from './tools.ts'
+
+export interface Evaluation {
+  readonly derivation: DerivationPath
+  readonly revision: string
+}
+
+export interface Toplevel {
+  readonly path: StorePath
+  readonly revision: string
+  /** who has it; nobody when the host itself has it (a rollback) */
+  readonly builder: Builder | undefined
+}
+
+/** By host name: what came of it, or the problem that it has. */
+export type Each<T> = Map<string, T | Problem>
+
+/** Evaluates the toplevels of hosts, all of one builder at once. Never rejects: problems are values. */
+export async function evaluateHosts(
+  hosts: readonly Host[],
+  options: EvaluationOptions,
+  tools: Tools,
+): Promise<Each<Evaluation>> {
+  const results: Each<Evaluation> = new Map()
+  await Promise.all(
+    byBuilder(hosts).map(async ([name, group]) => {
+      try {
+        const configurations = [...new Set(group.map((host) => host.configuration))]
+        const events = eventsOf('evaluate', group, tools)
+        const evaluated = await tools.builder(name).evaluate(configurations, options, events, tools.signal)
+        for (const host of group) {
+          const result = evaluated.configurations.get(host.configuration)
+          results.set(host.name, checked(host, result, evaluated.revision ?? ''))
+        }
+      } catch (error) {
+        for (const host of group) results.set(host.name, asProblem(error, host, 'evaluate'))
+      }
+    }),
+  )
+  return results
+}
+
+function checked(
+  host: Host,
+  result: { derivation: DerivationPath; system: string } | Problem | undefined,
+  revision: string,
+) {
+  if (result instanceof Problem) return result.at({ host: host.name, stage: 'evaluate' })
+  if (!result)
+    return new Problem(`evaluation said nothing of ${host.configuration}`, { host: host.name, stage: 'evaluate' })
+  if (result.system !== host.system) {
+    return new Problem(
+      `the configuration ${host.configuration} is for ${result.system}, but hosts.yaml says ${host.system}`,
+      {
+        host: host.name,
+        stage: 'evaluate',
+        hints: ['set nixpkgs.hostPlatform in the configuration, or `system:` in hosts.yaml'],
+      },
+    )
+  }
+  return { derivation: result.derivation, revision }
+}
+
+/** Builds what was evaluated, all of one builder at once. Never rejects. */
+export async function buildHosts(
+  hosts: readonly Host[],
+  evaluations: Each<Evaluation>,
+  tools: Tools,
+): Promise<Each<Toplevel>> {
+  const results: Each<Toplevel> = new Map()
+  await Promise.all(
+    byBuilder(hosts).map(async ([name, group]) => {
+      const wanted = new Map<string, Evaluation>()
+      for (const host of group) {
+        const evaluation = evaluations.get(host.name)
+        if (evaluation instanceof Problem) results.set(host.name, evaluation)
+        else if (evaluation) wanted.set(host.name, evaluation)
+      }
+      if (wanted.size === 0) return
+      const building = group.filter((host) => wanted.has(host.name))
+      try {
+        const builder = tools.builder(name)
+        const derivations = [...new Set([...wanted.values()].map((evaluation) => evaluation.derivation))]
+        const built = await builder.build(derivations, eventsOf('build', building, tools), tools.signal)
+        for (const host of building) {
+          const evaluation = wanted.get(host.name) as Evaluation
+          const result = built.get(evaluation.derivation)
+          if (result === undefined || result instanceof Problem) {
+            const problem = result ?? new Problem('the builder said nothing of the build')
+            results.set(host.name, problem.at({ host: host.name, stage: 'build' }))
+          } else {
+            results.set(host.name, { path: result, revision: evaluation.revision, builder })
+          }
+        }
+      } catch (error) {
+        for (const host of building) results.set(host.name, asProblem(error, host, 'build'))
+      }
+    }),
+  )
+  return results
+}
+
+const byBuilder = (hosts: readonly Host[]): [string, Host[]][] => {
+  const groups = new Map<string, Host[]>()
+  for (const host of hosts) groups.set(host.builder, [...(groups.get(host.builder) ?? []), host])
+  return [...groups]
+}
+
+/** Events of one builder are told of its only host, or of all hosts at once. */
+function eventsOf(stage: Stage, hosts: readonly Host[], { report }: Tools): BuilderEvents {
+  const host = hosts.length === 1 ? (hosts[0]?.name ?? '') : ''
+  return {
+    progress: (text) => report({ kind: 'progress', host, stage, text }),
+    warning: (text) => report({ kind: 'warning', host, text }),
+    log: (line) => report({ kind: 'log', host, stage, line }),
+  }
+}
+
+/** Anything thrown, as a Problem of that host and stage. */
+export function asProblem(error: unknown, host: Host, stage: Stage): Problem {
+  if (error instanceof Problem) return error.at({ host: host.name, stage })
+  const message = error instanceof Error ? error.message : String(error)
+  return new Problem(message, { host: host.name, stage, cause: error })
+}

@@ -1,0 +1,83 @@
+/** Many hosts side by side: one evaluation and one build for all, and no host waits for another one's trouble. */
+import PQueue from 'p-queue'
+import type { EvaluationOptions } from '../builders/builder.ts'
+import type { Host } from '../inventory/inventory.ts'
+import { Problem } from '../problem.ts'
+import { deployHost, type InTurn } from './deploy-host.ts'
+import { type Outcome, worstFirst } from './outcome.ts'
+import { buildHosts, evaluateHosts } from './realise.ts'
+import type { Limits, Mode, Tools } from './tools.ts'
+
+export interface Rollout {
+  readonly hosts: readonly Host[]
+  readonly mode: Mode
+  readonly evaluation: EvaluationOptions
+  readonly limits: Limits
+}
+
+/** How long the build waits for hosts whose login is slow, before it builds for them as well. */
+const preflightPatienceMs = 5_000
+
+/** Worst outcome first. Never rejects. */
+export async function rollOut(rollout: Rollout, tools: Tools): Promise<Outcome[]> {
+  const { hosts, mode } = rollout
+  const inTurn = turns(rollout.limits)
+  const unfit = new Set<string>()
+  const preflights = new Map(hosts.map((host) => [host.name, withResolvers()]))
+  if (hosts.length > 1) tools.report({ kind: 'stage', host: '', stage: 'evaluate' })
+  const evaluating = evaluateHosts(hosts, rollout.evaluation, tools)
+
+  /** Hosts that turned out to be unreachable or unfit are not built for. */
+  const building = (async () => {
+    const evaluations = await evaluating
+    const settled = Promise.all([...preflights.values()].map(({ promise }) => promise))
+    const patience = new AbortController()
+    await Promise.race([settled, tools.clock.sleep(preflightPatienceMs, patience.signal).catch(() => {})])
+    patience.abort()
+    const fit = hosts.filter((host) => !unfit.has(host.name))
+    if (hosts.length > 1 && fit.length > 0) tools.report({ kind: 'stage', host: '', stage: 'build' })
+    return buildHosts(fit, evaluations, tools)
+  })()
+
+  const outcomes = await Promise.all(
+    hosts.map((host) =>
+      deployHost({
+        host,
+        mode,
+        tools,
+        inTurn,
+        onPreflight(fit) {
+          if (!fit) unfit.add(host.name)
+          preflights.get(host.name)?.resolve()
+        },
+        toplevel: async () => {
+          if (hosts.length === 1) tools.report({ kind: 'stage', host: host.name, stage: 'evaluate' })
+          const evaluation = (await evaluating).get(host.name)
+          if (evaluation instanceof Problem) return evaluation
+          if (hosts.length === 1) tools.report({ kind: 'stage', host: host.name, stage: 'build' })
+          return (await building).get(host.name) ?? new Problem('the build left this host out')
+        },
+      }),
+    ),
+  )
+  return outcomes.sort(worstFirst)
+}
+
+/** A queue for each stage that has a limit. */
+export function turns(limits: Limits): InTurn {
+  const queues = {
+    preflight: new PQueue({ concurrency: limits.preflight }),
+    copy: new PQueue({ concurrency: limits.copy }),
+    activate: new PQueue({ concurrency: limits.activate }),
+  }
+  return (stage, work) => queues[stage].add(work)
+}
+
+/** Promise.withResolvers, which Node 20 doesn't have. */
+function withResolvers(): { promise: Promise<void>; resolve(): void } {
+  let resolve = () => {}
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}

@@ -1,0 +1,49 @@
+/** Looking at hosts: what they are and run now. Nothing is changed. */
+import { type HistoryEntry, readHistory } from '../activation/history.ts'
+import { type HostState, probe } from '../activation/host-state.ts'
+import type { Host } from '../inventory/inventory.ts'
+import type { Machine } from '../machine/machine.ts'
+import { Problem } from '../problem.ts'
+import { asProblem } from './realise.ts'
+import { openSession } from './session.ts'
+import type { Tools } from './tools.ts'
+
+export interface Seen<T> {
+  readonly host: string
+  readonly seen: T | Problem
+}
+
+/** Logs in to a host, asks one thing and leaves. Problems are values. */
+async function see<T>(host: Host, tools: Tools, look: (machine: Machine) => Promise<T>): Promise<Seen<T>> {
+  const session = openSession(host, tools.network)
+  try {
+    return { host: host.name, seen: await look(await session.machine(tools.signal)) }
+  } catch (error) {
+    return { host: host.name, seen: asProblem(error, host, 'preflight') }
+  } finally {
+    await session.close()
+  }
+}
+
+export const statusOf = (host: Host, tools: Tools): Promise<Seen<HostState>> =>
+  see(host, tools, (machine) => probe(machine, tools.program, tools.signal))
+
+export const historyOf = (host: Host, tools: Tools): Promise<Seen<HistoryEntry[]>> =>
+  see(host, tools, (machine) => readHistory(machine, tools.program))
+
+/** One line that says where a host stands, in words. */
+export function standing(state: HostState): string {
+  const parts: string[] = []
+  if (state.lock) {
+    parts.push(
+      state.lock.alive
+        ? `being deployed by ${state.lock.holder} (${state.lock.state})`
+        : `an interrupted deployment of ${state.lock.holder} is to be finished (${state.lock.state})`,
+    )
+  }
+  if (state.profile !== state.running) parts.push('the profile holds another system than the one that runs')
+  if (state.boot !== 'unknown' && state.boot !== state.profile)
+    parts.push('the next boot runs another system than the profile holds')
+  if (state.boot === 'unknown') parts.push(`what the next boot runs can't be read (boot loader ${state.bootLoader})`)
+  return parts.length === 0 ? 'running system, profile and boot default agree' : parts.join('; ')
+}

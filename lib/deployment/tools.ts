@@ -1,0 +1,35 @@
+/** What a deployment is made with: effects and choices, put together by lib/main.ts. */
+import type { HostProgram } from '../activation/host-program.ts'
+import type { Builder } from '../builders/builder.ts'
+import type { CheckEdge } from '../checks/check.ts'
+import type { Clock } from '../clock.ts'
+import type { Network } from '../machine/machine.ts'
+import type { Report } from './event.ts'
+
+export interface Tools {
+  readonly network: Network
+  readonly clock: Clock
+  readonly program: HostProgram
+  readonly checkEdge: CheckEdge
+  readonly report: Report
+  /** `user@machine`, for locks and history */
+  readonly who: string
+  /** Fresh and unguessable: hexadecimal digits. */
+  randomHex(bytes: number): string
+  /** The builder of that name in the inventory. One for the whole run. */
+  builder(name: string): Builder
+  /** Aborted by the first Ctrl-C: stop, and leave every host safe. */
+  readonly signal: AbortSignal
+  /** Aborted by the second one: stop waiting, too. */
+  readonly giveUp: AbortSignal
+}
+
+/** How many hosts may be in a stage at once. */
+export interface Limits {
+  readonly preflight: number
+  readonly copy: number
+  readonly activate: number
+}
+
+export type Mode = 'switch' | 'boot' | 'test' | 'dry-activate'
+export const modes: readonly Mode[] = ['switch', 'boot', 'test', 'dry-activate']

@@ -1,0 +1,175 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import fc from 'fast-check'
+import t from 'tap'
+import { beginInput, type HostProgram, hostProgram } from '../../lib/activation/host-program.ts'
+
+const directory = new URL('../../lib/activation/host/', import.meta.url)
+const parts = new Map(readdirSync(directory).map((name) => [name, readFileSync(new URL(name, directory), 'utf8')]))
+const program = hostProgram(parts)
+const functions = program.replace(/^verb=[\s\S]*$/m, '')
+const shells = ['/bin/dash', '/bin/bash', '/bin/busybox'].filter(
+  (shell) => spawnSync(shell, ['--help']).error === undefined,
+)
+const run = (shell: string, script: string, input = '') =>
+  execFileSync(shell, [...(shell.endsWith('busybox') ? ['sh'] : []), '-c', script], { input, encoding: 'utf8' })
+
+t.test('every shell that a host may have as /bin/sh can read the program', async (t) => {
+  for (const shell of shells) {
+    const checked = spawnSync(shell, [...(shell.endsWith('busybox') ? ['sh'] : []), '-n'], {
+      input: program,
+      encoding: 'utf8',
+    })
+    t.equal(checked.stderr, '', shell)
+    t.equal(checked.status, 0, shell)
+  }
+})
+
+t.test('values of a request reach the host exactly as they are', async (t) => {
+  const text = fc.string({ unit: 'grapheme', maxLength: 40 }).filter((value) => !value.includes('\0'))
+  fc.assert(
+    fc.property(text, (value) => {
+      const input = beginInput('exit' as HostProgram, 'id-1', { value })
+      const request = /<<'end of file id-1'\n([\s\S]*?)\nend of file id-1\n/.exec(input)?.[1] ?? ''
+      return run('/bin/sh', `${request}\nprintf '%s|' "$value"`) === `${value}|`
+    }),
+    { numRuns: 60 },
+  )
+  t.pass()
+})
+
+const unit = (
+  name: string,
+  over: Partial<
+    Record<'load' | 'active' | 'sub' | 'restarts' | 'type' | 'tried' | 'started' | 'job' | 'wanted', string>
+  > = {},
+) => {
+  const {
+    load = 'loaded',
+    active = 'active',
+    sub = 'running',
+    restarts = '0',
+    type = 'simple',
+    tried = '1',
+    started = '1',
+    job = '0',
+    wanted = '1',
+  } = over
+  return [name, load, active, sub, restarts, type, 'no', 'no', tried, started, job, wanted].join(' ')
+}
+const judge = (shell: string, before: string[], after: string[], now: string[]) =>
+  run(
+    shell,
+    `${functions}
+    d=$(mktemp -d); printf '%s\\n' '${before.join('\n')}' > "$d/before"; printf '%s\\n' '${after.join('\n')}' > "$d/after"
+    unit_problems "$d/before" "$d/after"; rm -r "$d"`,
+    `${now.join('\n')}\n`,
+  )
+    .trim()
+    .split('\n')
+    .filter(Boolean)
+
+const failed = { active: 'failed', sub: 'failed' }
+const inactive = { active: 'inactive', sub: 'dead' }
+const cases: [title: string, before: string[], after: string[], now: string[], problems: string[]][] = [
+  ['nothing changed', [unit('a.service')], [unit('a.service')], [unit('a.service')], []],
+  ['a unit failed newly', [unit('a.service')], [], [unit('a.service', failed)], ['a.service failed']],
+  ['a new unit failed', [], [], [unit('a.service', failed)], ['a.service failed']],
+  ['a unit that had failed before is no reason', [unit('a.service', failed)], [], [unit('a.service', failed)], []],
+  [
+    'a crash loop never shows as failed',
+    [unit('a.service')],
+    [],
+    [unit('a.service', { active: 'activating', sub: 'auto-restart' })],
+    ['a.service keeps restarting'],
+  ],
+  [
+    'a unit was restarted since the switch',
+    [unit('a.service')],
+    [unit('a.service')],
+    [unit('a.service', { restarts: '1' })],
+    ['a.service was restarted by systemd'],
+  ],
+  [
+    'restarts from before the switch do not count',
+    [unit('a.service', { restarts: '7' })],
+    [unit('a.service', { restarts: '7' })],
+    [unit('a.service', { restarts: '7' })],
+    [],
+  ],
+  [
+    'a wanted unit whose dependency failed was never started',
+    [],
+    [],
+    [unit('a.service', { ...inactive, tried: '0', started: '0' })],
+    ['a.service was not started, although it is wanted'],
+  ],
+  ['a unit whose condition was not met is fine', [], [], [unit('a.service', { ...inactive, started: '0' })], []],
+  [
+    'a unit that was active and is still wanted is down',
+    [unit('a.service')],
+    [],
+    [unit('a.service', inactive)],
+    ['a.service is inactive, and was active before'],
+  ],
+  [
+    'a unit that nobody wants any more may stop',
+    [unit('a.service')],
+    [],
+    [unit('a.service', { ...inactive, wanted: '0' })],
+    [],
+  ],
+  [
+    'a oneshot that ended is fine',
+    [unit('a.service', { type: 'oneshot' })],
+    [],
+    [unit('a.service', { ...inactive, type: 'oneshot' })],
+    [],
+  ],
+  ['our own units are not judged', [], [], [unit('deploy-20260101t000000-abcdef.service', failed)], []],
+]
+for (const shell of shells) {
+  t.test(`units are judged against what was before, in ${shell}`, async (t) => {
+    for (const [title, before, after, now, problems] of cases) t.same(judge(shell, before, after, now), problems, title)
+  })
+}
+
+t.test('what the next boot runs is read from the boot loader itself', async (t) => {
+  const top = '/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos-system-dave'
+  const loaders: Record<string, Record<string, string>> = {
+    extlinux: {
+      'extlinux/extlinux.conf': `DEFAULT nixos-default\n\nLABEL nixos-old\n  LINUX ../nixos/k0\n  APPEND init=/nix/store/0000000000abcdfghijklmnpqrsvwxyz-old/init\nLABEL nixos-default\n  MENU LABEL NixOS\n  LINUX ../nixos/k1\n  INITRD ../nixos/i1\n  APPEND init=${top}/init loglevel=4\n`,
+    },
+    'systemd-boot': {
+      'loader/loader.conf': 'timeout 5\ndefault nixos-generation-12.conf\n',
+      'loader/entries/nixos-generation-11.conf': 'options init=/nix/store/0000000000abcdfghijklmnpqrsvwxyz-old/init\n',
+      'loader/entries/nixos-generation-12.conf': `title NixOS\nlinux /EFI/nixos/k.efi\ninitrd /EFI/nixos/i.efi\noptions init=${top}/init quiet\n`,
+    },
+    'systemd-boot with boot counters': {
+      'loader/loader.conf': 'default nixos-generation-12.conf\n',
+      'loader/entries/nixos-generation-12+2-1.conf': `options init=${top}/init quiet\n`,
+    },
+    grub: {
+      'grub/grub.cfg': `set default=0\nmenuentry "NixOS - Default" {\n  linux ($drive1)//kernels/k init=${top}/init\n}\nmenuentry "NixOS - 1" {\n  linux ($drive1)//kernels/k init=/nix/store/0000000000abcdfghijklmnpqrsvwxyz-old/init\n}\n`,
+    },
+  }
+  for (const [title, files] of Object.entries(loaders)) {
+    const boot = t.testdir(
+      Object.entries(files).reduce<Record<string, Record<string, unknown>>>((tree, [path, content]) => {
+        const names = path.split('/')
+        let at: Record<string, unknown> = tree
+        for (const name of names.slice(0, -1)) {
+          at[name] ??= {}
+          at = at[name] as Record<string, unknown>
+        }
+        at[names.at(-1) as string] = content
+        return tree
+      }, {}) as Parameters<typeof t.testdir>[0],
+    )
+    for (const shell of shells) {
+      t.equal(run(shell, `${functions.replaceAll('/boot', boot)}\nboot_default`).trim(), top, `${title}, ${shell}`)
+    }
+  }
+  const empty = t.testdir({})
+  t.equal(run('/bin/sh', `${functions.replaceAll('/boot', empty)}\nboot_default`).trim(), 'unknown')
+})

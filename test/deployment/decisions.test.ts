@@ -1,0 +1,86 @@
+import t from 'tap'
+import { parseHostState } from '../../lib/activation/host-state.ts'
+import { formatBytes, formatDuration } from '../../lib/deployment/format.ts'
+import { exitCode, type OutcomeKind } from '../../lib/deployment/outcome.ts'
+import { previousGeneration } from '../../lib/deployment/rollback.ts'
+import { stepsTo } from '../../lib/deployment/steps.ts'
+import { Problem } from '../../lib/problem.ts'
+
+const state = (lines: string[]) => parseHostState(lines.join('\n'))
+const system = (name: string) => `/nix/store/0123456789abcdfghijklmnpqrsvwxyz-${name}`
+
+t.test(
+  'a host lacks nothing only when running system, profile and boot default are all the one asked for',
+  async (t) => {
+    const at = (running: string, profile: string, boot: string) =>
+      state([
+        `running ${system(running)}`,
+        `profile ${system(profile)}`,
+        boot ? `boot ${system(boot)}` : 'boot unknown',
+      ])
+    const goal = { system: system('b'), toplevel: system('b') }
+    t.equal(stepsTo({ ...goal, mode: 'switch' }, at('b', 'b', 'b')), 'none')
+    t.equal(stepsTo({ ...goal, mode: 'switch' }, at('b', 'b', '')), 'none', 'a boot loader that cannot be read')
+    t.equal(stepsTo({ ...goal, mode: 'switch' }, at('b', 'a', 'a')), 'make permanent')
+    t.equal(stepsTo({ ...goal, mode: 'switch' }, at('b', 'b', 'a')), 'make permanent')
+    t.equal(stepsTo({ ...goal, mode: 'switch' }, at('a', 'b', 'b')), 'activate')
+    t.equal(stepsTo({ ...goal, mode: 'boot' }, at('a', 'b', 'b')), 'none')
+    t.equal(stepsTo({ ...goal, mode: 'boot' }, at('b', 'a', 'a')), 'make permanent')
+    t.equal(stepsTo({ ...goal, mode: 'test' }, at('b', 'a', 'a')), 'none')
+  },
+)
+
+t.test('going back goes one system back, however often, and never forth again', async (t) => {
+  const generations = (profile: string, ...systems: string[]) =>
+    state([
+      `running ${system(profile)}`,
+      `profile ${system(profile)}`,
+      ...systems.map((name, index) => `generation-link ${index + 1} 0 ${system(name)}`),
+    ])
+  t.equal(previousGeneration(generations('c', 'a', 'b', 'c')).system, system('b'))
+  t.equal(previousGeneration(generations('b', 'a', 'b', 'c', 'b')).system, system('a'))
+  t.throws(() => previousGeneration(generations('a', 'a', 'b', 'a')), Problem)
+  t.throws(() => previousGeneration(generations('a', 'a')), { message: /no older system/ })
+  t.equal(
+    previousGeneration(state([`running ${system('x')}`, `generation-link 1 0 ${system('a')}`])).system,
+    system('a'),
+    'a running system that is in no profile',
+  )
+})
+
+t.test('the exit code tells the worst of it', async (t) => {
+  const table: [OutcomeKind[], number][] = [
+    [['deployed', 'unchanged', 'staged', 'tested'], 0],
+    [['deployed', 'rolled back'], 1],
+    [['untouched'], 1],
+    [['left to roll back', 'unreachable'], 1],
+    [['needs hands', 'rolled back', 'interrupted'], 3],
+    [['unreachable', 'locked', 'deployed'], 4],
+    [['interrupted', 'rolled back'], 130],
+    [[], 0],
+  ]
+  for (const [kinds, code] of table) t.equal(exitCode(kinds), code, kinds.join(', '))
+})
+
+t.test('a host that says only half is understood as far as it goes', async (t) => {
+  const half = state([
+    'root yes',
+    'lock 20260101t000000-abc',
+    'lock-alive no',
+    'pending-state awaiting',
+    'generation-link x y',
+    'generation',
+  ])
+  t.match(half, { isRoot: true, isNixos: false, boot: 'unknown', generation: undefined, generations: [] })
+  t.match(half.lock, { id: '20260101t000000-abc', alive: false, state: 'awaiting', secondsLeft: undefined })
+})
+
+t.test('numbers are written for people', async (t) => {
+  t.equal(formatBytes(0), '0 B')
+  t.equal(formatBytes(999), '999 B')
+  t.equal(formatBytes(2_650_000), '2.6 MB')
+  t.equal(formatBytes(123_456_789), '123 MB')
+  t.equal(formatDuration(420), '0.4 s')
+  t.equal(formatDuration(61_000), '61 s')
+  t.equal(formatDuration(200_000), '3 min 20 s')
+})
