@@ -3,11 +3,11 @@
  * synced when the power is cut. Its root is a layer over the image; its /nix is its own.
  */
 
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ensureImage } from './images.mjs'
+import { ensureImage, imageDirectory } from './images.mjs'
 import { controlKey, harnessKey, hostKey, knownHosts, publicKey } from './keys.mjs'
 import { address, hostsFile, machine } from './machines.mjs'
 import { machinePaths } from './paths.mjs'
@@ -15,6 +15,15 @@ import { attempt, run, until } from './run.mjs'
 
 /** @param {string} name */
 export const hasDisk = (name) => existsSync(machinePaths(name).image)
+
+/** Writes down which image the disk is a layer over: over another one it would be nonsense. @param {string} name */
+export const noteImage = (name) => writeFileSync(machinePaths(name).lower, imageDirectory(machine(name).image))
+
+/** Whether the machine's image is another one by now. @param {string} name */
+export function isOutdated(name) {
+  const { lower } = machinePaths(name)
+  return !existsSync(lower) || readFileSync(lower, 'utf8') !== imageDirectory(machine(name).image)
+}
 
 /** Makes a disk with plain Debian on it. @param {string} name */
 export async function createDisk(name) {
@@ -26,6 +35,7 @@ export async function createDisk(name) {
   await run(['truncate', '--size', String(diskSize), paths.image])
   const quickly = 'lazy_itable_init=1,lazy_journal_init=1,nodiscard'
   await run(['mke2fs', '-q', '-F', '-t', 'ext4', '-m', '0', '-J', 'size=32', '-E', quickly, paths.image])
+  noteImage(name)
   try {
     await mountDisk(name)
     await personalise(name)
@@ -40,7 +50,7 @@ export async function createDisk(name) {
 /** Mounts the disk at `disk` and the machine's root at `root`. @param {string} name */
 export async function mountDisk(name) {
   const paths = machinePaths(name)
-  const lower = await ensureImage(machine(name).image)
+  const lower = readFileSync(paths.lower, 'utf8')
   await unmountDisk(name)
   for (const directory of [paths.disk, paths.root]) mkdirSync(directory, { recursive: true })
   // no thread may write to the disk behind our back
@@ -69,11 +79,11 @@ export async function unmountDisk(name) {
 /**
  * Takes the power from the disk: what was not synced is gone, and everything fails from here on until it is mounted again.
  * (The ioctl is ext4's EXT4_IOC_SHUTDOWN without flushing the journal.)
- * @param {string} name
+ * @param {string} directory where it is mounted
  */
-export async function cutDisk(name) {
+export async function cutDisk(directory) {
   const script = 'sysopen(D, $ARGV[0], 0) or die $!; ioctl(D, 0x8004587d, my $mode = pack("L", 2)) or die $!'
-  await run(['perl', '-e', script, machinePaths(name).disk])
+  await run(['perl', '-e', script, directory])
 }
 
 /** Copies the disk of a machine without power to a file, or back. @param {string} from @param {string} to */

@@ -9,7 +9,7 @@ import { cacheDirectory } from './paths.mjs'
 import { run } from './run.mjs'
 
 const everywhere = [
-  'systemd', 'systemd-sysv', 'dbus', 'openssh-server', 'openssh-client', 'sudo', 'iproute2', 'iputils-ping', 'procps',
+  'systemd', 'systemd-sysv', 'dbus', 'openssh-server', 'openssh-client', 'sudo', 'iproute2', 'procps',
   'curl', 'ca-certificates', 'git', 'zstd',
 ]
 const withNix = [...everywhere, 'nix-bin', 'nix-setup-systemd', 'busybox-static']

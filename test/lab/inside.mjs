@@ -19,8 +19,9 @@ export function insideCommand(name, argv) {
 }
 
 /**
- * Runs a script inside a machine as root, with /bin/sh.
- * @param {string} name @param {string} script
+ * Runs a script with /bin/sh, or a program with its arguments, inside a machine as root.
+ * @param {string} name @param {string | string[]} what
  * @param {import('./run.mjs').RunOptions} [options]
  */
-export const inside = (name, script, options = {}) => attempt(insideCommand(name, ['/bin/sh', '-c', script]), options)
+export const inside = (name, what, options = {}) =>
+  attempt(insideCommand(name, typeof what === 'string' ? ['/bin/sh', '-c', what] : what), options)

@@ -23,7 +23,9 @@ export function machinePaths(name) {
     directory,
     /** the whole disk of the machine, an ext4 file system in a file */
     image: join(directory, 'disk.img'),
-    /** where that is mounted while the machine has power: `upper`, `work`, `nix` */
+    /** names the image below the disk */
+    lower: join(directory, 'image'),
+    /** where the disk is mounted while the machine has power: `upper`, `work`, `nix` */
     disk: join(directory, 'disk'),
     /** the machine's / as seen from outside, without its /nix */
     root: join(directory, 'root'),

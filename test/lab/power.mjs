@@ -3,12 +3,12 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import { removeGroups } from './cgroups.mjs'
-import { cutDisk, hasDisk, unmountDisk } from './disk.mjs'
+import { cutDisk, hasDisk } from './disk.mjs'
 import { machine } from './machines.mjs'
 import { ensureNetwork, linkDown, unplug } from './network.mjs'
 import { machinePaths } from './paths.mjs'
+import { privately } from './private-mounts.mjs'
 import { pause, until } from './run.mjs'
 import { waitForSsh } from './ssh.mjs'
 
@@ -24,6 +24,21 @@ export function power(name) {
   const said = /** @type {Power} */ (JSON.parse(readFileSync(file, 'utf8')))
   // after the computer itself was switched off, the file is all that is left
   return commandOf(said.mainboard).some((word) => word.endsWith('/mainboard.mjs')) ? said : undefined
+}
+
+/** A path as the mainboard sees it: nobody else sees the disk mounted. @param {number} mainboard @param {string} path */
+const outside = (mainboard, path) => `/proc/${mainboard}/root${path}`
+
+/**
+ * The machine's files while it is on, for reading them from outside.
+ * @param {string} name
+ * @returns {{ root: string, nix: string }} its / without /nix, and its /nix
+ */
+export function filesOf(name) {
+  const said = power(name)
+  if (said === undefined) throw new Error(`${name} is not on`)
+  const paths = machinePaths(name)
+  return { root: outside(said.mainboard, paths.root), nix: outside(said.mainboard, paths.nix) }
 }
 
 /** @param {number} pid */
@@ -62,8 +77,8 @@ export async function powerOn(name, { wait = true, seconds = 60 } = {}) {
     await ensureNetwork()
     rmSync(paths.power, { force: true })
     const console = openSync(paths.console, 'w')
-    const mainboard = fileURLToPath(new URL('mainboard.mjs', import.meta.url))
-    const child = spawn(process.execPath, [mainboard, name], { detached: true, stdio: ['ignore', console, console] })
+    const [program = '', ...rest] = privately('mainboard.mjs', name)
+    const child = spawn(program, rest, { detached: true, stdio: ['ignore', console, console] })
     closeSync(console)
     child.unref()
     await until(() => existsSync(paths.power) || child.exitCode !== null, {
@@ -105,7 +120,7 @@ export async function powerCut(name) {
   if (said.nspawn !== undefined) await linkDown(name)
   if (first !== undefined) process.kill(first, 'SIGKILL')
   else process.kill(said.nspawn ?? said.mainboard, said.nspawn === undefined ? 'SIGTERM' : 'SIGKILL')
-  await cutDisk(name)
+  await cutDisk(outside(said.mainboard, machinePaths(name).disk))
   await until(() => power(name) === undefined, { seconds: 20, otherwise: `${name} does not go off` })
 }
 
@@ -113,7 +128,6 @@ export async function powerCut(name) {
 async function cleanUp(name) {
   await unplug(name)
   removeGroups(name)
-  await unmountDisk(name)
   rmSync(machinePaths(name).power, { force: true })
 }
 

@@ -1,6 +1,6 @@
 /** Running programs. Nothing here goes through a shell. */
 
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 
 /**
  * @typedef {object} Result
@@ -38,6 +38,20 @@ export function attempt(argv, options = {}) {
     child.on('close', (code, signal) => {
       const [stdout, stderr] = output.map((chunks) => Buffer.concat(chunks).toString())
       resolve({ code: code ?? 128 + (signalNumbers[signal ?? ''] ?? 127), stdout: stdout ?? '', stderr: stderr ?? '' })
+    })
+  })
+}
+
+/**
+ * Like `run`, when the output isn't text.
+ * @param {string[]} argv @returns {Promise<Buffer>}
+ */
+export function runForBytes(argv) {
+  return new Promise((resolve, reject) => {
+    const [program = '', ...rest] = argv
+    execFile(program, rest, { encoding: 'buffer', maxBuffer: 1 << 30 }, (error, stdout) => {
+      if (error) reject(error)
+      else resolve(stdout)
     })
   })
 }

@@ -1,12 +1,15 @@
 /** From nothing to machines that can be logged in to. */
 
-import { createDisk, hasDisk } from './disk.mjs'
+import { hasDisk, isOutdated } from './disk.mjs'
+import { buildFirstSystems, builder } from './first-system.mjs'
+import { isFlashed } from './flash.mjs'
 import { ensureImage } from './images.mjs'
 import { ensureKeys } from './keys.mjs'
-import { machine } from './machines.mjs'
+import { machine, machineNames } from './machines.mjs'
 import { ensureNetwork, removeNetwork } from './network.mjs'
 import { power, powerOff, powerOn } from './power.mjs'
-import { machineNames } from './machines.mjs'
+import { privately } from './private-mounts.mjs'
+import { run } from './run.mjs'
 
 /**
  * Makes and switches on what isn't there yet, and waits until each can be logged in to.
@@ -14,15 +17,31 @@ import { machineNames } from './machines.mjs'
  * @param {{ say?: (line: string) => void }} [options]
  */
 export async function up(names, { say = () => {} } = {}) {
-  for (const image of new Set(names.map((name) => machine(name).image))) await ensureImage(image, say)
+  const hosts = names.filter((name) => machine(name).role === 'host' && needsDisk(name))
+  const toBuild = hosts.filter((name) => !isFlashed(name))
   await ensureKeys()
+  const all = new Set(toBuild.length > 0 ? [builder, ...names] : names)
+  for (const image of new Set([...all].map((name) => machine(name).image))) await ensureImage(image, say)
   await ensureNetwork()
-  await Promise.all(names.map((name) => upOne(name, say)))
+
+  const start = (/** @type {string} */ name) => upOne(name, { say })
+  const now = [...all].filter((name) => !toBuild.includes(name)).map((name) => [name, start(name)])
+  const started = new Map(/** @type {[string, Promise<void>][]} */ (now))
+  if (toBuild.length > 0) {
+    await started.get(builder)
+    say(`building the first system of ${toBuild.join(', ')} on ${builder}, once`)
+    const toplevels = await buildFirstSystems(toBuild)
+    for (const [name, toplevel] of toplevels) started.set(name, upOne(name, { say, toplevel }))
+  }
+  await Promise.all(started.values())
 }
 
-/** @param {string} name @param {(line: string) => void} say */
-async function upOne(name, say) {
-  if (!hasDisk(name)) await createDisk(name)
+/** @param {string} name */
+const needsDisk = (name) => power(name) === undefined && (!hasDisk(name) || isOutdated(name))
+
+/** @param {string} name @param {{ say: (line: string) => void, toplevel?: string }} how */
+async function upOne(name, { say, toplevel }) {
+  if (needsDisk(name)) await run(privately('prepare.mjs', name, ...(toplevel === undefined ? [] : [toplevel])))
   const wasOn = power(name) !== undefined
   await powerOn(name)
   if (!wasOn) say(`${name} is on`)
