@@ -2,8 +2,10 @@
 import { userInfo } from 'node:os'
 import type { Elevation } from '../machine/command.ts'
 import type { Machine } from '../machine/machine.ts'
+import { Problem } from '../problem.ts'
 import { machineOver, type Transport } from './machine.ts'
 import { type Process, startProcess } from './process.ts'
+import type { PasswordSource } from './sudo-password.ts'
 
 export interface LocalMachineOptions {
   /** The name in hosts.yaml; `localhost` when left out. */
@@ -14,7 +16,7 @@ export interface LocalMachineOptions {
   /** `none` for root, `passwordless` for everybody else when left out. */
   readonly elevation?: Elevation
   /** For elevation `ask`. */
-  readonly password?: () => Promise<string>
+  readonly password?: PasswordSource
 }
 
 /** No login shell is in between: a command is started as it is. Closing ends what still runs. */
@@ -48,6 +50,11 @@ export function localMachine(options: LocalMachineOptions = {}): Machine {
     destination: 'localhost',
     user: username,
     elevation: options.elevation ?? (uid === 0 ? 'none' : 'passwordless'),
-    password: options.password ?? (() => Promise.reject(new Error('no password'))),
+    password: options.password ?? nobody,
   })
+}
+
+const nobody: PasswordSource = {
+  ask: () => Promise.reject(new Problem('sudo wants a password, and nobody can be asked for it')),
+  forget: () => undefined,
 }

@@ -1,10 +1,11 @@
 /** A `Machine` over any way to start commands: over ssh2, over the system's ssh, or here. */
 import { type Command, type Elevation, elevate } from '../machine/command.ts'
 import type { Channel, Finished, Machine, RunOptions } from '../machine/machine.ts'
+import { Problem } from '../problem.ts'
 import { finish } from './finish.ts'
 import { lost } from './lost.ts'
 import { Slots } from './slots.ts'
-import { withPassword } from './sudo-password.ts'
+import { type PasswordSource, withPassword } from './sudo-password.ts'
 
 export interface Transport {
   /** Starts a program. An abort before the command has ended closes the channel. */
@@ -14,15 +15,19 @@ export interface Transport {
 }
 
 /** The other side has no room for one more channel at this moment. */
-export class NoRoom extends Error {}
+export class NoRoom extends Problem {
+  constructor(name: string, cause: unknown) {
+    super(`the SSH server of ${name} opens no session`, { host: name, cause })
+  }
+}
 
 export interface MachineFacts {
   readonly name: string
   readonly destination: string
   readonly user: string
   readonly elevation: Elevation
-  /** Asked for once sudo wants it. Never called with another elevation than `ask`. */
-  readonly password: () => Promise<string>
+  /** Used only with elevation `ask`. */
+  readonly password: PasswordSource
 }
 
 /** sshd's MaxSessions is 10 by default, and opening the eleventh channel fails at once. */

@@ -8,14 +8,20 @@ import { Problem } from '../problem.ts'
 import { ErrorOutput } from './error-output.ts'
 
 export interface PasswordSource {
-  readonly name: string
-  readonly password: () => Promise<string>
+  /** Rejects when nobody can be asked. Called each time that sudo asks, so it should remember. */
+  ask(): Promise<string>
+  /** It was wrong. */
+  forget(): void
 }
 
 type Start = (argv: readonly string[]) => Promise<Channel>
 
 /** Resolves when the command itself runs, or has ended because sudo refused. Rejects with a Problem for a wrong password. */
-export async function withPassword(start: Start, argv: readonly string[], source: PasswordSource): Promise<Channel> {
+export async function withPassword(
+  start: Start,
+  argv: readonly string[],
+  facts: { name: string; password: PasswordSource },
+): Promise<Channel> {
   const prompt = `<${randomBytes(12).toString('hex')}>`
   const begun = `<${randomBytes(12).toString('hex')}>`
   // The shell that sudo starts says on standard error that it got this far, then becomes the command.
@@ -39,9 +45,12 @@ export async function withPassword(start: Start, argv: readonly string[], source
         resolve()
       } else if (held.includes(prompt)) {
         held = held.replace(prompt, '')
-        if (asked) return refuse(wrong(source.name))
+        if (asked) {
+          facts.password.forget()
+          return refuse(wrong(facts.name))
+        }
         asked = true
-        source.password().then((password) => channel.stdin.write(`${password}\n`), refuse)
+        facts.password.ask().then((password) => channel.stdin.write(`${password}\n`), refuse)
       }
     })
     void channel.exit.then(() => {

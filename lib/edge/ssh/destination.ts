@@ -1,0 +1,28 @@
+/** What was typed after `ssh`. */
+import { Problem } from '../../problem.ts'
+
+/** Arguments of `ssh` that name a destination: options first, the destination last, after `--`. */
+export type DestinationArguments = readonly string[]
+
+// OpenSSH refuses the same characters since 9.6, because names end up in a ProxyCommand's shell (CVE-2023-51385).
+const dangerous = /[\s\p{Cc}'"`$\\;&<>|(){}]/u
+
+/** `[user@]host`, an alias, or `ssh://[user@]host[:port]`. Rejects what could be taken for an option or by a shell. */
+export function destinationArguments(destination: string): DestinationArguments {
+  const host = /^(?:ssh:\/\/)?(?:[^@]*@)*(.*)$/s.exec(destination)?.[1] ?? ''
+  if (destination === '' || destination.startsWith('-') || host.startsWith('-') || dangerous.test(destination))
+    throw new Problem(`'${destination}' is not a destination for ssh`, {
+      kind: 'usage',
+      hints: ['write user@host, an alias of your ssh configuration, or ssh://user@host:port'],
+    })
+  return ['--', destination]
+}
+
+/** One hop of ProxyJump: `[user@]host[:port]` or a URI. */
+export function hopArguments(hop: string): DestinationArguments {
+  if (hop.startsWith('ssh://')) return destinationArguments(hop)
+  const [, user, bracketed, plain, port] = /^(?:(.*)@)?(?:\[(.+)\]|([^:]*|.*:.*:.*?))(?::(\d+))?$/s.exec(hop) ?? []
+  const named = destinationArguments(bracketed ?? plain ?? '')
+  if (user !== undefined) destinationArguments(user)
+  return [...(user === undefined ? [] : ['-l', user]), ...(port === undefined ? [] : ['-p', port]), ...named]
+}

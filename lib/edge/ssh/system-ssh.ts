@@ -1,0 +1,139 @@
+/**
+ * The second transport: OpenSSH's own client, for what ssh2 can't do. One process of ours is the connection, and each
+ * command is a session through its control socket. The user's own ControlMaster is never used: a login is a login.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { quote } from '../../machine/command.ts'
+import type { Channel } from '../../machine/machine.ts'
+import { Problem } from '../../problem.ts'
+import { lost } from '../lost.ts'
+import type { Transport } from '../machine.ts'
+import { type Process, runProcess, startProcess } from '../process.ts'
+import type { DestinationArguments } from './destination.ts'
+import { withoutLanguage } from './environment.ts'
+import { type ConfigSource, configArguments, type HostConfig } from './host-config.ts'
+import { patienceOf } from './keepalive.ts'
+import { address } from './unreachable.ts'
+
+export interface SystemSshTarget {
+  readonly name: string
+  readonly source: ConfigSource
+  readonly destination: DestinationArguments
+  readonly config: HostConfig
+}
+
+const option = (name: string, value: string | number) => ['-o', `${name}=${value}`]
+
+/** Never asks, never forwards anything, and doesn't share anybody's connection. */
+const quiet = [
+  ...option('BatchMode', 'yes'),
+  ...option('ClearAllForwardings', 'yes'),
+  ...option('ForwardX11', 'no'),
+  ...option('RemoteCommand', 'none'),
+  ...option('RequestTTY', 'no'),
+  ...option('EscapeChar', 'none'),
+]
+
+/**
+ * Runs the program given as arguments until our end of its standard input closes: a connection must not outlive this
+ * process, not even when that is killed.
+ */
+const leash = `
+exec 3<&0
+"$@" </dev/null 3<&- &
+ssh=$!
+{ cat <&3; kill "$ssh"; } >/dev/null 2>&1 &
+watch=$!
+wait "$ssh"
+code=$?
+kill "$watch"
+exit "$code"`
+
+/** Rejects with a Problem when ssh can't log in; what ssh said is its detail. */
+export async function systemSsh(target: SystemSshTarget, signal: AbortSignal): Promise<Transport> {
+  const { name, source, destination, config } = target
+  // A control socket's name must be short, which some machines' temporary directory is not.
+  const place = await mkdtemp(join(tmpdir().length > 40 ? '/tmp' : tmpdir(), 'ssh-'))
+  const socket = join(place, 's')
+  const ssh = ['ssh', ...configArguments(source)]
+  const env = withoutLanguage()
+  const master = [
+    ...ssh,
+    ...option('ControlMaster', 'yes'),
+    ...option('ControlPath', socket),
+    ...option('ControlPersist', 'no'),
+    ...option('PermitLocalCommand', 'yes'),
+    ...option('LocalCommand', 'echo in'),
+    ...trust(config),
+    ...keepalive(config),
+    ...quiet,
+    ...['-N', '-T'],
+    ...destination,
+  ]
+  const connection = await startProcess(['/bin/sh', '-c', leash, 'ssh', ...master], { env })
+  const closed = connection.exit.then(() => rm(place, { recursive: true, force: true }))
+  const close = async () => {
+    connection.close()
+    await closed
+  }
+  try {
+    await loggedIn(connection, config, signal)
+  } catch (error) {
+    await close()
+    throw error
+  }
+
+  // Should the control socket be gone, this must fail and not connect by itself.
+  const session = [...ssh, ...option('ControlPath', socket), ...option('ControlMaster', 'no'), ...quiet]
+  const only = [...session, ...option('ProxyCommand', 'false'), '-T']
+  let over = false
+  void connection.exit.then(() => {
+    over = true
+  })
+
+  async function start(argv: readonly string[], abort?: AbortSignal): Promise<Channel> {
+    if (over) throw lost(name)
+    const line = argv.map(quote).join(' ')
+    const channel = await startProcess([...only, ...destination, line], { env, ...(abort && { signal: abort }) })
+    const alive = async () => !over && (await runProcess([...only, '-O', 'check', ...destination])).code === 0
+    // ssh says 255 for itself, and for a command that says 255 or died of a signal.
+    const exit = channel.exit.then(async (how) => (how.code === 255 && !(await alive()) ? gone : how))
+    return { ...channel, exit }
+  }
+  return { start, closed, close }
+}
+
+const gone = { code: null, signal: null, lost: true } as const
+
+/** What the user wants, but a changed key is never accepted. */
+const trust = (config: HostConfig): string[] =>
+  ['no', 'off', 'false'].includes(config.one('stricthostkeychecking') ?? '')
+    ? option('StrictHostKeyChecking', 'accept-new')
+    : []
+
+function keepalive(config: HostConfig): string[] {
+  const { intervalMs, count } = patienceOf(config)
+  return [...option('ServerAliveInterval', Math.ceil(intervalMs / 1000)), ...option('ServerAliveCountMax', count)]
+}
+
+/** ssh runs its LocalCommand once it is logged in and listens on the control socket. */
+async function loggedIn(connection: Process, config: HostConfig, signal: AbortSignal): Promise<void> {
+  let leave = () => {}
+  const aborted = new Promise<'aborted'>((resolve) => {
+    leave = () => resolve('aborted')
+    if (signal.aborted) leave()
+    signal.addEventListener('abort', leave)
+  })
+  const said = new Promise<'in'>((resolve) => connection.stdout.once('data', () => resolve('in')))
+  const first = await Promise.race([said, connection.exit, aborted])
+  signal.removeEventListener('abort', leave)
+  if (first === 'aborted') throw signal.reason
+  if (first === 'in') return
+  throw new Problem(`ssh could not log in to ${address(config)}`, {
+    kind: 'unreachable',
+    detail: connection.errorOutput().trim(),
+    hints: [`see whether this works, and why not: ssh -v -o BatchMode=yes ${config.original} true`],
+  })
+}

@@ -1,0 +1,198 @@
+/** A real sshd on loopback for one test file, with keys, users and client configuration of its own. */
+import { execFileSync, spawn } from 'node:child_process'
+import {
+  accessSync,
+  appendFileSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+
+export const sshdProgram = ['/usr/sbin/sshd', '/usr/bin/sshd', '/usr/local/sbin/sshd'].find(executable)
+export const me = userInfo().username
+export const isRoot = process.getuid?.() === 0
+export const withSshd = sshdProgram ? {} : { skip: 'no sshd on this machine' }
+
+export function executable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Waits for something that another process does. */
+export async function until(fact: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await fact())) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
+export interface Sshd {
+  readonly port: number
+  readonly pid: number
+  /** By type: `ed25519`, `rsa`, `ecdsa`. */
+  hostKey(type: string): string
+  log(): string
+  stop(): Promise<void>
+}
+
+export class Bench {
+  readonly place: string
+  readonly t: Test
+  #next = 0
+
+  constructor(t: Test) {
+    this.t = t
+    this.place = mkdtempSync(join(tmpdir(), 'ssh-test-'))
+    t.teardown(() => rmSync(this.place, { recursive: true, force: true }))
+    if (isRoot) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
+  }
+
+  file(name: string): string {
+    return join(this.place, name)
+  }
+
+  write(name: string, content: string): string {
+    writeFileSync(this.file(name), content, { mode: 0o600 })
+    return this.file(name)
+  }
+
+  /** A key pair; returns the name of the private key's file. */
+  key(name: string, options: { type?: string; passphrase?: string } = {}): string {
+    const type = options.type ?? 'ed25519'
+    const bits = type === 'rsa' ? ['-b', '2048'] : []
+    const argv = ['-q', '-t', type, ...bits, '-N', options.passphrase ?? '', '-C', name, '-f', this.file(name)]
+    execFileSync('ssh-keygen', argv)
+    return this.file(name)
+  }
+
+  publicKey(name: string): string {
+    return readFileSync(this.file(`${name}.pub`), 'utf8').trim()
+  }
+
+  /** The client's configuration; `@` stands for this bench's directory. */
+  config(text: string): string {
+    this.#next += 1
+    return this.write(`config-${this.#next}`, text.replaceAll('@', `${this.place}/`))
+  }
+
+  /** Starts sshd with these lines of sshd_config. Whoever holds `authorized`'s keys may log in. */
+  async sshd(
+    options: { hostKeys?: string[]; authorized?: string[]; lines?: string; passwd?: string } = {},
+  ): Promise<Sshd> {
+    this.#next += 1
+    const name = `sshd-${this.#next}`
+    const types = options.hostKeys ?? ['ed25519']
+    const keys = types.map((type) => this.key(`${name}-host-${type}`, { type }))
+    this.write(`${name}-authorized`, `${(options.authorized ?? ['id']).map((key) => this.publicKey(key)).join('\n')}\n`)
+    const port = await freePort()
+    const file = this.write(
+      `${name}-config`,
+      [
+        options.lines ?? '',
+        `ListenAddress 127.0.0.1:${port}`,
+        ...keys.map((key) => `HostKey ${key}`),
+        `AuthorizedKeysFile ${this.file(`${name}-authorized`)}`,
+        'StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin prohibit-password\nPasswordAuthentication no',
+        'KbdInteractiveAuthentication no\nMaxStartups 100\nAcceptEnv NIXBUILDNET_* DEPLOY_*\nLogLevel VERBOSE',
+      ].join('\n'),
+    )
+    const log = this.file(`${name}.log`)
+    const argv = [sshdProgram ?? '', '-D', '-f', file, '-E', log]
+    const own = options.passwd === undefined ? '' : `mount --bind '${options.passwd}' /etc/passwd &&`
+    const started = own === '' ? argv : ['unshare', '-m', 'sh', '-c', `${own} exec "$@"`, 'sh', ...argv]
+    const [program = '', ...rest] = started
+    const server = spawn(program, rest, { stdio: 'ignore', env: { PATH: process.env['PATH'] ?? '' }, detached: true })
+    const gone = new Promise<void>((resolve) => server.on('exit', () => resolve()))
+    const stop = async () => {
+      // Not the group: sessions of sshd are in it, and a test ends those itself.
+      server.kill('SIGTERM')
+      await gone
+    }
+    this.t.teardown(stop)
+    await until(() => answers(port))
+    return {
+      port,
+      pid: server.pid ?? 0,
+      stop,
+      hostKey: (type) => this.publicKey(`${name}-host-${type}`),
+      log: () => readFileSync(log, 'utf8'),
+    }
+  }
+
+  /** Adds a line to known_hosts for an sshd's key. */
+  know(file: string, name: string, key: string): string {
+    appendFileSync(this.file(file), `${name} ${key.split(' ').slice(0, 2).join(' ')}\n`)
+    return this.file(file)
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
+    })
+  })
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('data', () => socket.destroy())
+    socket.on('error', () => resolve(false))
+    socket.on('close', () => resolve(socket.bytesRead > 0))
+  })
+}
+
+/** Stands between the client and an sshd: counts, stops forwarding (a black hole), or cuts. */
+export interface Proxy {
+  readonly port: number
+  readonly connections: number
+  freeze(): void
+  cut(): void
+}
+
+export async function proxyTo(t: Test, port: number): Promise<Proxy> {
+  const pairs: Socket[] = []
+  let connections = 0
+  const server: Server = createServer((client) => {
+    connections += 1
+    const target = connect(port, '127.0.0.1')
+    pairs.push(client, target)
+    client.pipe(target).pipe(client)
+    for (const socket of [client, target]) {
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        client.destroy()
+        target.destroy()
+      })
+    }
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const cut = () => {
+    for (const socket of pairs) socket.destroy()
+  }
+  t.teardown(() => {
+    cut()
+    server.close()
+  })
+  return {
+    port: typeof address === 'object' && address ? address.port : 0,
+    get connections() {
+      return connections
+    },
+    freeze() {
+      for (const socket of pairs) socket.unpipe().pause()
+    },
+    cut,
+  }
+}
