@@ -1,0 +1,151 @@
+/** One evaluation on the builder: the control machine's side of lib/builders/evaluation-script.ts. */
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { Channel, Machine } from '../machine/machine.ts'
+import { Problem } from '../problem.ts'
+import type { BuilderEvents } from './builder.ts'
+import { EvaluationLog } from './evaluation-log.ts'
+import { evaluationScript } from './evaluation-script.ts'
+import { Lines } from './lines.ts'
+import type { GitSnapshot } from './snapshot.ts'
+
+export interface ConversationRequest {
+  /** for the evaluation script, after the lock's name and in the order of the sources */
+  readonly lock: string
+  readonly sources: readonly (readonly string[])[]
+  /** of those sources that are git repositories, in the same order */
+  readonly snapshots: readonly GitSnapshot[]
+  /** for `nix eval` */
+  readonly nixArguments: readonly string[]
+  readonly firstQuestion: string
+}
+
+/** `json` is empty when Nix failed, and `errors` says why. */
+export interface Answer {
+  readonly json: string
+  readonly errors: string
+}
+
+/** What the builder once had is no longer whole, and was thrown away: everything has to be sent again. */
+export class MirrorBroken extends Error {}
+
+export class Conversation {
+  readonly #machine: Machine
+  readonly #channel: Channel
+  readonly #lines: Lines
+  readonly #log: EvaluationLog
+  readonly #signal: AbortSignal
+
+  private constructor(machine: Machine, channel: Channel, about: { events: BuilderEvents; signal: AbortSignal }) {
+    this.#machine = machine
+    this.#channel = channel
+    this.#lines = new Lines(channel.stdout)
+    this.#log = new EvaluationLog(channel, about.events)
+    this.#signal = about.signal
+  }
+
+  /** Ships what the builder lacks and asks the first question; its answer is the first one. */
+  static async begin(
+    machine: Machine,
+    request: ConversationRequest,
+    about: { events: BuilderEvents; signal: AbortSignal },
+  ): Promise<Conversation> {
+    const { lock, sources, snapshots, firstQuestion, nixArguments } = request
+    const args = [lock, String(sources.length), ...sources.flat(), firstQuestion, ...nixArguments]
+    const channel = await machine.open({ argv: ['sh', '-c', evaluationScript, 'deploy', ...args] }, about.signal)
+    const conversation = new Conversation(machine, channel, about)
+    try {
+      for (const snapshot of snapshots) await conversation.#send(snapshot, about.events)
+      return conversation
+    } catch (error) {
+      channel.close()
+      throw error
+    }
+  }
+
+  /** The answer to the oldest question that has none yet. */
+  async answer(): Promise<Answer> {
+    let json = ''
+    for (;;) {
+      const line = await this.#next()
+      const exit = /^exit (\d+)$/.exec(line)
+      if (exit) return { json: exit[1] === '0' ? json : '', errors: await this.#log.errors() }
+      if (line !== '') json = line
+    }
+  }
+
+  async ask(question: string): Promise<Answer> {
+    this.#channel.stdin.write(`${question}\n`)
+    return await this.answer()
+  }
+
+  /** No more questions. What still runs is ended. */
+  end(): void {
+    this.#channel.stdin.end()
+  }
+
+  async #send(snapshot: GitSnapshot, events: BuilderEvents): Promise<void> {
+    const haves: string[] = []
+    for (let line = await this.#next(); line !== 'send'; line = await this.#next()) {
+      if (line.startsWith('have ')) haves.push(line.slice('have '.length))
+    }
+    const pack = await snapshot.pack(haves)
+    let sent = 0
+    const counted = Readable.from(
+      (async function* () {
+        for await (const chunk of pack) {
+          sent += (chunk as Buffer).length
+          if (sent > 1e6) events.progress(`sending the flake, ${Math.floor(sent / 1e6)} MB`)
+          yield chunk
+        }
+      })(),
+      { objectMode: false },
+    )
+    try {
+      await pipeline(counted, this.#channel.stdin, { end: false })
+    } catch (error) {
+      // The builder's own words, if it gave up; the broken pipe itself says nothing.
+      if (error instanceof Problem) throw error
+      await this.#next()
+      throw error
+    }
+  }
+
+  async #next(): Promise<string> {
+    const line = await this.#lines.next().catch(() => undefined)
+    this.#signal.throwIfAborted()
+    if (line === undefined) throw await this.#ended()
+    if (line.startsWith('problem ')) throw await this.#refused(line.slice('problem '.length))
+    return line
+  }
+
+  async #ended(): Promise<Problem> {
+    const exit = await this.#channel.exit
+    const name = this.#machine.name
+    if (exit.lost) return new Problem(`lost the connection to ${name}`, { kind: 'unreachable', stage: 'evaluate' })
+    const how = exit.signal ?? `exit ${exit.code}`
+    return new Problem(`the evaluation on ${name} ended early (${how})`, {
+      stage: 'evaluate',
+      detail: this.#channel.errorOutput().trim(),
+    })
+  }
+
+  async #refused(reason: string): Promise<Error> {
+    if (reason === 'incomplete') return new MirrorBroken()
+    await this.#channel.exit
+    const detail = this.#channel.errorOutput().trim()
+    const { message, hints } = refusals[reason] ?? { message: reason, hints: [] }
+    return new Problem(`${this.#machine.name} ${message}`, { stage: 'evaluate', hints, detail })
+  }
+}
+
+const refusals: Record<string, { message: string; hints: string[] }> = {
+  'no-nix': { message: 'has no nix command', hints: ['install Nix there, or name another builder'] },
+  'no-git': { message: 'has no git command, which Nix needs for flakes', hints: ['install git there'] },
+  'no-room': {
+    message: "can't keep sources in ~/.cache/deploy",
+    hints: ['look for a full disk or missing rights there'],
+  },
+  'no-pack': { message: 'did not accept what git sent', hints: ['look for a full disk there'] },
+  'odd-home': { message: 'has a home directory whose name Nix would misread', hints: ['log in as another user'] },
+}

@@ -1,0 +1,123 @@
+/** Evaluates configurations on a machine with a shell, git and Nix. */
+import type { Machine } from '../machine/machine.ts'
+import { parseToplevels, toplevelsOf } from '../nix/toplevels.ts'
+import { Problem } from '../problem.ts'
+import type { BuilderEvents, Evaluated, EvaluationOptions, EvaluationResult } from './builder.ts'
+import { type Answer, Conversation, MirrorBroken } from './conversation.ts'
+import { findSource, lockName, revisionOf, type Source, sourceArguments, untrackedWarning } from './shipment.ts'
+import { upload } from './upload.ts'
+
+export interface Places {
+  readonly here: Machine
+  readonly there: Machine
+  readonly flake: string
+  readonly inputs: ReadonlyMap<string, string>
+}
+
+export interface EvaluationRequest {
+  readonly configurations: readonly string[]
+  readonly options: EvaluationOptions
+  readonly events: BuilderEvents
+  readonly signal: AbortSignal
+}
+
+/** Rejects with a Problem when nothing could be evaluated at all; a broken configuration is a value. */
+export async function evaluateOn(places: Places, request: EvaluationRequest): Promise<EvaluationResult> {
+  try {
+    return await attempt(places, request)
+  } catch (error) {
+    if (!(error instanceof MirrorBroken)) throw error
+    return await attempt(places, request)
+  }
+}
+
+async function attempt(places: Places, request: EvaluationRequest): Promise<EvaluationResult> {
+  const { events, signal } = request
+  const sources = await findSources(places, request)
+  const snapshots = sources.flatMap(({ from }) => (from.kind === 'git' ? [from] : []))
+  try {
+    const [flake] = sources
+    if (!flake) throw new Problem('there is no flake to evaluate', { stage: 'evaluate' })
+    for (const warning of sources.map(untrackedWarning)) if (warning) events.warning(warning)
+    events.progress(`sending the flake to ${places.there.name}`)
+    const shipped = await Promise.all(sources.map((source) => ship(places, source, signal)))
+    const conversation = await Conversation.begin(
+      places.there,
+      {
+        lock: lockName(flake),
+        sources: shipped,
+        snapshots,
+        firstQuestion: toplevelsOf(request.configurations),
+        nixArguments: nixArguments(request.options),
+      },
+      { events, signal },
+    )
+    try {
+      events.progress('evaluating')
+      const configurations = await answers(conversation, request)
+      const remote = flake.from.kind === 'reference'
+      return { configurations, revision: remote ? await askedRevision(conversation) : revisionOf(flake) }
+    } finally {
+      conversation.end()
+    }
+  } finally {
+    for (const snapshot of snapshots) snapshot.close()
+  }
+}
+
+async function findSources({ here, flake, inputs }: Places, { options, signal }: EvaluationRequest): Promise<Source[]> {
+  // A later override of the same input replaces an earlier one, as with `nix`.
+  const overrides = new Map([...inputs, ...options.overrideInputs])
+  const wanted = [{ reference: flake }, ...[...overrides].map(([input, reference]) => ({ input, reference }))]
+  return await Promise.all(wanted.map((one) => findSource(here, one, signal)))
+}
+
+async function ship({ here, there }: Places, source: Source, signal: AbortSignal): Promise<string[]> {
+  if (source.from.kind !== 'path') return sourceArguments(source)
+  return sourceArguments(source, await upload(here, there, { directory: source.from.directory, signal }))
+}
+
+/** Inputs are overridden by the sources, not here. */
+export const nixArguments = ({ impure, showTrace, refresh, options }: EvaluationOptions): string[] => [
+  ...(impure ? ['--impure'] : []),
+  ...(showTrace ? ['--show-trace'] : []),
+  ...(refresh ? ['--refresh'] : []),
+  ...options.flatMap(([name, value]) => ['--option', name, value]),
+]
+
+async function answers(
+  conversation: Conversation,
+  { configurations, events }: EvaluationRequest,
+): Promise<Map<string, Evaluated | Problem>> {
+  const together = await conversation.answer()
+  if (together.json !== '') return new Map(configurations.map((name) => [name, evaluated(name, together)]))
+  const [first] = configurations
+  if (configurations.length === 1 && first !== undefined) return new Map([[first, evaluated(first, together)]])
+  // Is it the flake as a whole? Then nothing is gained by asking for each.
+  const whole = await conversation.ask(toplevelsOf([]))
+  const results = new Map<string, Evaluated | Problem>()
+  for (const name of configurations) {
+    if (whole.json !== '') events.progress(`evaluating ${name}`)
+    results.set(name, evaluated(name, whole.json === '' ? whole : await conversation.ask(toplevelsOf([name]))))
+  }
+  return results
+}
+
+function evaluated(name: string, { json, errors }: Answer): Evaluated | Problem {
+  if (json === '') return new Problem(`evaluation of ${name} failed`, { stage: 'evaluate', detail: errors })
+  const { names, found } = parseToplevels(json)
+  return found.get(name) ?? missing(name, names)
+}
+
+const missing = (name: string, names: readonly string[]) =>
+  new Problem(`the flake has no nixosConfigurations.${name}`, {
+    stage: 'evaluate',
+    hints: [names.length === 0 ? 'it has none at all' : `it has ${names.join(', ')}`],
+  })
+
+async function askedRevision(conversation: Conversation): Promise<string | undefined> {
+  const { json } = await conversation.ask('metadata')
+  if (json === '') return undefined
+  const { revision, dirtyRevision } = JSON.parse(json) as { revision?: string; dirtyRevision?: string }
+  return revision ?? dirtyRevision
+}

@@ -1,0 +1,70 @@
+/** What Nix says during an evaluation on the builder: progress as it happens, and the errors of each answer. */
+import { Activities } from '../nix/activity.ts'
+import { parseLogLine } from '../nix/internal-json.ts'
+import type { Channel } from '../machine/machine.ts'
+import type { BuilderEvents } from './builder.ts'
+
+const endOfAnswer = '\u001e'
+
+export class EvaluationLog {
+  readonly #events: BuilderEvents
+  readonly #activities: Activities
+  readonly #warned = new Set<string>()
+  #partial = ''
+  #errors: string[] = []
+  #answers: string[] = []
+  #waiting: (() => void)[] = []
+  #over = false
+
+  constructor(channel: Channel, events: BuilderEvents) {
+    this.#events = events
+    this.#activities = new Activities(events)
+    channel.onErrorOutput((text) => this.#read(text))
+    void channel.exit.then(() => {
+      this.#over = true
+      this.#wake()
+    })
+  }
+
+  /** What was printed as an error up to the end of the answer, once it is all here. */
+  async errors(): Promise<string> {
+    while (this.#answers.length === 0 && !this.#over) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    return this.#answers.shift() ?? this.#errors.join('\n')
+  }
+
+  #read(text: string): void {
+    const lines = (this.#partial + text).split('\n')
+    this.#partial = lines.pop() ?? ''
+    for (const line of lines) {
+      if (line === endOfAnswer) {
+        this.#answers.push(this.#errors.join('\n'))
+        this.#errors = []
+        this.#wake()
+      } else this.#line(line)
+    }
+  }
+
+  #line(line: string): void {
+    const parsed = parseLogLine(line)
+    if (!parsed) return
+    if (parsed.kind === 'event') return this.#activities.on(parsed.event)
+    for (const part of parsed.text.split('\n')) this.#events.log(part)
+    if (parsed.level === 0) this.#errors.push(parsed.text)
+    if (parsed.level === 1) this.#warning(parsed.text)
+  }
+
+  #warning(text: string): void {
+    const plain = withoutColour(text).replace(/^warning: /, '')
+    // About the copy on the builder; that the tree is dirty is in the revision that is shown anyway.
+    if (/^Git tree '[^']*' is dirty/.test(plain) || this.#warned.has(plain)) return
+    this.#warned.add(plain)
+    this.#events.warning(plain)
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour is made of
+const withoutColour = (text: string) => text.replace(/\u001b\[[0-9;]*m/g, '')

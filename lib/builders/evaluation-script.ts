@@ -1,0 +1,139 @@
+/**
+ * The part of an evaluation that runs on the builder, in one command, as a conversation in lines.
+ *
+ * For each source that is a git repository it says what it has (`have REVISION`), then `send`, and reads a pack. All
+ * objects of a source live in one repository there, and the tree to evaluate in a work tree that no other evaluation
+ * uses at the same time. HEAD, index and work tree are then what they are on the control machine, so that Nix sees the
+ * same flake, its revision and dirtiness included. After that it answers questions, one line each, with JSON and
+ * `exit CODE` on standard output; Nix's log goes to standard error, where a record separator ends each answer.
+ *
+ * When standard input ends, the control machine has lost interest or is gone, and what runs is ended: without a
+ * terminal, nothing else tells a command that nobody waits for it.
+ *
+ * Arguments: a name for the lock; the number of sources; eight for each source (see lib/builders/shipment.ts); the first
+ * question; arguments of `nix eval`. A question is a function of nixosConfigurations, on one line, or `metadata`.
+ */
+export const evaluationScript = String.raw`set -u
+umask 077
+say() { printf '%s\n' "$*"; }
+end() { say problem "$@"; exit 0; }
+ours() { GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null git "$@"; }
+exec 3<&0 < /dev/null
+PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
+command -v nix > /dev/null || end no-nix
+command -v git > /dev/null || end no-git
+unset $(git rev-parse --local-env-vars) GIT_NAMESPACE GIT_CEILING_DIRECTORIES GIT_DISCOVERY_ACROSS_FILESYSTEM
+
+sources=$HOME/.cache/deploy/sources
+case $sources in *[!A-Za-z0-9._/-]*) end odd-home ;; esac
+mkdir -p "$sources/lock-$1" && touch "$sources/lock-$1" && cd "$sources" || end no-room
+find . -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} + 2> /dev/null
+
+# A number for the work trees that nobody else has now. The lock is free again when our last process has ended.
+turn=1 remove=
+if command -v flock > /dev/null; then
+  while exec 9> "lock-$1/$turn"; ! flock -n 9; do turn=$((turn + 1)); done
+else
+  turn=p$$ remove="$sources/*/tree-$1-p$$"
+fi
+name=$1-$turn count=$2
+shift 2
+trap 'cd / && rm -rf $remove' EXIT
+trap 'exit 143' HUP INT TERM
+
+mirror() {
+  if [ -e "$store/ready" ]; then return; fi
+  ours init -q --bare --template= "$store" && mkdir -p "$store/info" &&
+    echo '* -text -filter -ident !working-tree-encoding' > "$store/info/attributes" && : > "$store/ready"
+}
+# What Nix's own git would read from the user's configuration must not change what a file is.
+work_tree() {
+  rm -rf "$tree" && ours -c init.defaultBranch=deploy init -q --template= "$tree" &&
+    mkdir -p "$tree/.git/objects/info" && printf '%s\n' "$store/objects" > "$tree/.git/objects/info/alternates" &&
+    printf '\t%s\n' 'autocrlf = false' 'attributesFile = /dev/null' 'fsmonitor = false' 'untrackedCache = false' \
+      'splitIndex = false' 'logAllRefUpdates = false' >> "$tree/.git/config"
+}
+check_out() (
+  cd "$tree" 2> /dev/null || exit 1
+  if [ "$head" = - ]; then
+    ours update-ref -d refs/heads/deploy || exit 1
+  else
+    ours update-ref refs/heads/deploy "$head" || exit 1
+  fi
+  rm -f .git/shallow
+  if [ -n "$boundary" ]; then printf '%s\n' $boundary > .git/shallow; fi
+  # By way of the mirror, where attributes don't convert anything.
+  export GIT_DIR="$store" GIT_WORK_TREE="$tree" GIT_INDEX_FILE="$tree/.git/checked-out"
+  ours read-tree --reset -u "$worktree" && cp .git/checked-out .git/index || exit 1
+  if [ "$staged" != "$worktree" ]; then GIT_INDEX_FILE=$tree/.git/index ours read-tree --reset "$staged"; fi
+)
+known() {
+  if [ -n "$boundary" ]; then revision=tree; else revision=objectname; fi
+  ours -C "$store" for-each-ref --format="have ^%($revision)" refs/deploy/heads
+  ours -C "$store" for-each-ref --format='%(objectname)' refs/deploy/trees > "$store/trees"
+  ours -C "$store" for-each-ref --format='^%(tree)' refs/deploy/heads >> "$store/trees"
+  ours -C "$store" rev-list --objects --stdin < "$store/trees" 2> /dev/null | head -n 2000 | sed 's/^\([0-9a-f]*\).*/have ^\1/'
+}
+remember() {
+  if [ "$head" != - ]; then ours -C "$store" update-ref "refs/deploy/heads/$head" "$head" || return 1; fi
+  ours -C "$store" update-ref refs/deploy/trees/staged "$staged" &&
+    ours -C "$store" update-ref refs/deploy/trees/worktree "$worktree" || return 1
+  if [ -n "$boundary" ]; then merged= ; else merged=--merged=$head; fi
+  if [ "$head" != - ]; then
+    {
+      ours -C "$store" for-each-ref $merged --format='delete %(refname)' refs/deploy/heads
+      ours -C "$store" for-each-ref --sort=-committerdate --format='delete %(refname)' refs/deploy/heads | tail -n +21
+    } | grep -v "/$head\$" | sort -u | ours -C "$store" update-ref --stdin 2> /dev/null
+  fi
+  return 0
+}
+receive() {
+  place=$sources/$where store=$sources/$where/git tree=$sources/$where/tree-$name
+  mkdir -p "$place" && touch "$place" && mirror || end no-room
+  if [ -n "$boundary" ]; then printf '%s\n' $boundary > "$store/shallow"; fi
+  known
+  say send
+  ours -C "$store" index-pack --stdin --fix-thin <&3 > /dev/null || end no-pack
+  if remember && { check_out 2> /dev/null || { work_tree && check_out; }; }; then return; fi
+  rm -rf "$place"
+  end incomplete
+}
+
+flake=
+while [ "$count" -gt 0 ]; do
+  input=$1 kind=$2 where=$3 head=$4 staged=$5 worktree=$6 boundary=$7 query=$8
+  shift 8
+  count=$((count - 1))
+  case $kind in
+    git) receive; reference=git+file://$tree$query ;;
+    path) remove="$remove $where"; reference=path:$where/source$query ;;
+    *) reference=$where ;;
+  esac
+  if [ "$input" = - ]; then flake=$reference; else set -- "$@" --override-input "$input" "$reference"; fi
+done
+
+run() {
+  nix --extra-experimental-features 'nix-command flakes' --log-format internal-json "$@" 3<&- &
+  nix=$!
+  { while read -r line; do :; done; kill "$nix"; sleep 10; kill -KILL "$nix"; } <&3 > /dev/null 2>&1 9>&- &
+  watch=$!
+  wait "$nix"
+  code=$?
+  kill "$watch" 2> /dev/null
+  wait "$watch" 2> /dev/null
+}
+question=$1
+shift
+while :; do
+  if [ "$question" = metadata ]; then
+    run flake metadata --json --no-write-lock-file "$flake"
+  else
+    run eval --json --no-write-lock-file --apply "$question" "$flake#nixosConfigurations" "$@"
+  fi
+  printf '\036\n' >&2
+  printf '\nexit %s\n' "$code"
+  IFS= read -r question <&3 || break
+done
+exec 9>&-
+for store in */git; do ours -C "$store" -c gc.auto=2000 -c gc.autoDetach=false gc --auto -q 2> /dev/null; done
+`

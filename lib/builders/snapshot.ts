@@ -1,0 +1,151 @@
+/** A directory on the control machine as it is now: what the builder must know of it, and its contents. */
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import type { Channel, Machine } from '../machine/machine.ts'
+import { Problem } from '../problem.ts'
+import { Lines } from './lines.ts'
+import { snapshotScript } from './snapshot-script.ts'
+
+export interface GitSnapshot {
+  readonly kind: 'git'
+  /** user, machine and path: the same for every snapshot of this repository */
+  readonly identity: string
+  /** of the work tree, absolute */
+  readonly top: string
+  /** from there to the directory: empty, or with a slash at its end */
+  readonly prefix: string
+  /** undefined in a repository without commits */
+  readonly head: string | undefined
+  /** tree of the index */
+  readonly staged: string
+  /** tree of the files in the work tree that the index names, byte by byte */
+  readonly worktree: string
+  readonly dirty: boolean
+  /** the commits whose parents a shallow clone lacks */
+  readonly boundary: readonly string[]
+  readonly hasSubmodules: boolean
+  /** files (directories end in a slash) that are not part of the flake: some of them, and how many there are */
+  readonly untracked: { readonly names: readonly string[]; readonly count: number }
+  /** Everything that isn't reachable from these (`^REVISION`, unknown ones are ignored), as a pack. Only once. */
+  pack(haves: readonly string[]): Promise<Readable>
+  close(): void
+}
+
+export interface PlainSnapshot {
+  readonly kind: 'path'
+  readonly identity: string
+  readonly directory: string
+  readonly kibibytes: number
+}
+
+export interface SnapshotRequest {
+  readonly directory: string
+  /** `flake`: the nearest flake.nix upwards counts. `plain`: a git repository is taken as a directory. */
+  readonly as: 'flake' | 'input' | 'plain'
+}
+
+/** Rejects with a Problem when there is no such directory, no flake in it, or git refuses. */
+export async function snapshot(here: Machine, request: SnapshotRequest, signal: AbortSignal) {
+  const argv = ['sh', '-c', snapshotScript, 'deploy', request.directory, request.as]
+  const channel = await here.open({ argv }, signal)
+  try {
+    const lines = new Lines(channel.stdout)
+    const fields = await readFields(lines, channel)
+    const taken = fromFields(fields, request, (haves) => packFrom(channel, lines, haves), channel)
+    if (taken.kind === 'path') channel.close()
+    return taken
+  } catch (error) {
+    channel.close()
+    signal.throwIfAborted()
+    throw error
+  }
+}
+
+async function readFields(lines: Lines, channel: Channel): Promise<(name: string) => string[]> {
+  const fields = new Map<string, string[]>()
+  for (let line = await lines.next(); line !== ''; line = await lines.next()) {
+    if (line === undefined) {
+      await channel.exit
+      throw new Problem("can't read the flake's git repository", {
+        stage: 'evaluate',
+        detail: channel.errorOutput().trim(),
+      })
+    }
+    const space = line.indexOf(' ')
+    const name = line.slice(0, space)
+    fields.set(name, [...(fields.get(name) ?? []), line.slice(space + 1)])
+  }
+  return (name) => fields.get(name) ?? []
+}
+
+function fromFields(
+  fields: (name: string) => string[],
+  request: SnapshotRequest,
+  pack: (haves: readonly string[]) => Promise<Readable>,
+  channel: Channel,
+): GitSnapshot | PlainSnapshot {
+  const [problem] = fields('problem')
+  if (problem !== undefined) throw refusal(problem, fields('directory')[0] ?? request.directory)
+  const owner = fields('owner').join()
+  const [kibibytes] = fields('kibibytes')
+  if (kibibytes !== undefined) {
+    const directory = fields('directory').join()
+    return { kind: 'path', identity: `${owner}:${directory}`, directory, kibibytes: Number(kibibytes) }
+  }
+  const boundary = fields('boundary')
+  const top = fields('top').join()
+  return {
+    kind: 'git',
+    // What a shallow clone lacks must not be taken for known in a full one.
+    identity: `${owner}:${top}${boundary.length > 0 ? ' shallow' : ''}`,
+    top,
+    prefix: fields('prefix').join(),
+    head: fields('head')[0],
+    staged: fields('staged').join(),
+    worktree: fields('worktree').join(),
+    dirty: fields('dirty').length > 0,
+    boundary,
+    hasSubmodules: fields('submodules').length > 0,
+    untracked: { names: fields('untracked'), count: Number(fields('untracked-count').join()) },
+    pack,
+    close: () => channel.close(),
+  }
+}
+
+async function packFrom(channel: Channel, lines: Lines, haves: readonly string[]): Promise<Readable> {
+  if (!channel.stdin.write(`${haves.map((have) => `${have}\n`).join('')}\n`)) await once(channel.stdin, 'drain')
+  async function* bytes() {
+    yield* lines.rest()
+    const { code } = await channel.exit
+    if (code !== 0) {
+      throw new Problem('git could not pack the flake', { stage: 'evaluate', detail: channel.errorOutput().trim() })
+    }
+  }
+  return Readable.from(bytes(), { objectMode: false })
+}
+
+function refusal(problem: string, directory: string): Problem {
+  switch (problem) {
+    case 'missing':
+      return new Problem(`${directory} is not a directory`, { stage: 'evaluate' })
+    case 'no-flake':
+      return new Problem(`no flake.nix in ${directory}`, {
+        stage: 'evaluate',
+        hints: ['name the directory of the flake: `flake:` in hosts.yaml'],
+      })
+    case 'no-git':
+      return new Problem(`${directory} is in a git repository, and there is no git on this machine`, {
+        stage: 'evaluate',
+        hints: ['install git here'],
+      })
+    case 'sha256':
+      return new Problem(`the git repository of ${directory} uses SHA-256, which Nix can't read`, { stage: 'evaluate' })
+    case 'untracked-flake':
+      return new Problem(`flake.nix in ${directory} is not tracked by git, so it is no part of the flake`, {
+        stage: 'evaluate',
+        hints: [`git -C ${directory} add flake.nix`],
+      })
+    default:
+      return new Problem(`can't read ${directory}: ${problem}`, { stage: 'evaluate' })
+  }
+}
