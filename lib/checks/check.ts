@@ -13,11 +13,11 @@ export interface Surroundings {
 
 /** The effects that checks on the control machine need; lib/edge/probe implements them. */
 export interface CheckEdge {
-  /** Resolves with the status of a GET; redirects are not followed. Rejects when there was no answer. */
+  /** Resolves with the status of a GET; redirects are not followed. Rejects with a Problem when there was no answer. */
   httpStatus(url: string, options: { signal: AbortSignal; headers: Readonly<Record<string, string>> }): Promise<number>
-  /** Resolves when a TCP connection was accepted. */
+  /** Resolves when a TCP connection was accepted. Rejects with a Problem when it wasn't. */
   tcpConnect(address: { host: string; port: number }, signal: AbortSignal): Promise<void>
-  /** Runs a program on the control machine, without a shell, in the inventory's directory. */
+  /** Runs a program on the control machine, without a shell, in the inventory's directory. Rejects with a Problem when it can't start. */
   runLocal(argv: readonly string[], signal: AbortSignal): Promise<{ code: number | null; output: string }>
 }
 
@@ -30,6 +30,9 @@ export interface Check {
   readonly timeoutMs: number
   /** Milliseconds between two tries. */
   readonly intervalMs: number
-  /** One try. Rejects only when aborted. */
+  /**
+   * One try. Rejects when aborted, or with a Problem whose message is the reason that it isn't healthy. A check may
+   * remember its earlier tries: make a new one for each verification.
+   */
   run(surroundings: Surroundings, signal: AbortSignal): Promise<Health>
 }

@@ -25,7 +25,7 @@ export function resolveCheck(raw: RawCheck, host: string): CheckSpec | undefined
   return undefined
 }
 
-/** What a person would call a check. Never a header: they may be secret. */
+/** What a person would call a check, on one short line. Never a header: they may be secret. */
 export function checkTitle(check: CheckSpec): string {
   switch (check.kind) {
     case 'unit':
@@ -35,6 +35,11 @@ export function checkTitle(check: CheckSpec): string {
     case 'tcp':
       return `tcp ${check.host.includes(':') ? `[${check.host}]` : check.host}:${check.port}`
     default:
-      return `${check.kind} ${check.argv.join(' ')}`
+      return shortened(`${check.kind} ${check.argv.join(' ')}`)
   }
+}
+
+function shortened(title: string): string {
+  const line = title.replace(/\s+/g, ' ')
+  return line.length > 80 ? `${line.slice(0, 79)}…` : line
 }

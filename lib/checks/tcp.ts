@@ -1,0 +1,11 @@
+/** A port accepts connections, seen from the control machine. */
+import type { Check } from './check.ts'
+import { healthy } from './health.ts'
+import { checkOf, type SpecOf } from './spec.ts'
+
+export function tcpCheck(spec: SpecOf<'tcp'>): Check {
+  return checkOf(spec, async ({ edge }, signal) => {
+    await edge.tcpConnect({ host: spec.host, port: spec.port }, signal)
+    return healthy
+  })
+}
