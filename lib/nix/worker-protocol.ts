@@ -19,7 +19,12 @@ export type { DaemonStreams } from './protocol/connection.ts'
  */
 export async function openStore(streams: DaemonStreams): Promise<Store> {
   const connection = new Connection(streams)
-  const { version, trusted } = await connection.exclusively(() => greet(connection))
+  const { version, trusted } = await connection
+    .exclusively(() => greet(connection))
+    .catch((error: unknown) => {
+      connection.close()
+      throw error
+    })
   return {
     version,
     trusted,

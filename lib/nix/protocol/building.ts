@@ -13,40 +13,31 @@ type OnEvent = (event: NixEvent) => void
 
 /**
  * SetOptions is never sent, as over `ssh-ng://`: it would put values of ours in the place of the builder's own number
- * of jobs and cores. So Nix stops at the first failure and leaves the other builds without a verdict or a message;
- * those are asked for again.
+ * of jobs and cores. So Nix stops at the first failure, and has no verdict on the other builds (Nix 2.34 leaves them
+ * out, 2.26 calls them failed without a message): those are asked for again.
  */
 export async function build(
   connection: Connection,
   derivations: readonly DerivationPath[],
   onEvent: OnEvent,
 ): Promise<BuildResult[]> {
-  const results = new Map<DerivationPath, BuildResult>()
+  const verdicts = new Map<DerivationPath, BuildResult>()
   for (let open = [...new Set(derivations)]; open.length > 0; ) {
-    const answers = await buildOnce(connection, open, onEvent)
-    const settled = answers.filter((answer) => answer.ok || answer.message !== '')
-    for (const answer of settled.length > 0 ? settled : answers) results.set(answer.derivation, answer)
-    open = open.filter((derivation) => !results.has(derivation))
+    const answers = connection.minor < 34 ? buildOneByOne : buildWithResults
+    const found = (await answers(connection, open, onEvent)).filter((answer) => answer.ok || answer.message !== '')
+    for (const answer of found) verdicts.set(answer.derivation, await withOutputs(connection, answer))
+    const left = open.filter((derivation) => !verdicts.has(derivation))
+    if (left.length === open.length) break
+    open = left
   }
-  return derivations.map((derivation) => results.get(derivation)).filter((result) => result !== undefined)
+  const noVerdict = { ok: false, message: 'Nix neither built it nor says why', outputs: {} }
+  return derivations.map((derivation) => verdicts.get(derivation) ?? { derivation, ...noVerdict })
 }
 
-async function buildOnce(
-  connection: Connection,
-  derivations: readonly DerivationPath[],
-  onEvent: OnEvent,
-): Promise<BuildResult[]> {
-  if (connection.minor < 34) return buildOneByOne(connection, derivations, onEvent)
-  const answers = await buildWithResults(connection, derivations, onEvent)
-  const results: BuildResult[] = []
-  for (const derivation of derivations) {
-    const answer = answers.find((candidate) => candidate.derivation === derivation)
-    if (!answer) results.push({ derivation, ok: false, message: 'Nix said nothing about this build', outputs: {} })
-    else if (answer.ok && Object.keys(answer.outputs).length === 0)
-      results.push({ ...answer, outputs: await queryDerivationOutputMap(connection, derivation) })
-    else results.push(answer)
-  }
-  return results
+/** Nix knows the outputs of what it built; the ones of what was there already may have to be asked for. */
+async function withOutputs(connection: Connection, result: BuildResult): Promise<BuildResult> {
+  if (!result.ok || Object.keys(result.outputs).length > 0) return result
+  return { ...result, outputs: await queryDerivationOutputMap(connection, result.derivation) }
 }
 
 function buildWithResults(connection: Connection, derivations: readonly DerivationPath[], onEvent: OnEvent) {
@@ -68,8 +59,7 @@ async function buildOneByOne(connection: Connection, derivations: readonly Deriv
         await untilAnswer(connection.reader, onEvent)
         await connection.reader.integer()
       })
-      const outputs = await queryDerivationOutputMap(connection, derivation)
-      results.push({ derivation, ok: true, message: '', outputs })
+      results.push({ derivation, ok: true, message: '', outputs: {} })
     } catch (error) {
       if (!(error instanceof DaemonError)) throw error
       results.push({ derivation, ok: false, message: withoutColours(error.detail) || error.message, outputs: {} })

@@ -98,8 +98,9 @@ export class Connection {
     return this.#break(new Problem('the connection to the Nix daemon was lost', { detail, cause: error }))
   }
 
-  /** The end of what the other side printed on standard error. Waits until it is gone. */
+  /** Hangs up, and waits for the end of what the other side printed on standard error. */
   async lastWords(): Promise<string> {
+    this.#shut()
     await this.#streams.closed.catch(() => {})
     const lines = withoutColours(this.#streams.errorOutput?.() ?? '')
       .trimEnd()

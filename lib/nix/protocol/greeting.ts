@@ -43,7 +43,6 @@ async function expectDaemon(connection: Connection): Promise<void> {
   if (first?.equals(integer(greeting.daemon))) return
   const printed = Buffer.concat([first ?? Buffer.alloc(0), reader.atHand()])
   const reason = new NotUnderstood(`${printed.length} bytes that are no greeting`)
-  connection.close()
   throw notADaemon(printed, await connection.lastWords(), reason)
 }
 
