@@ -13,15 +13,14 @@ sub unit_file {
     my ($path, $base) = @_;
     my %unit;
     add(\%unit, $base);
-    add(\%unit, $_) for sort glob_literal("$base.d");
-    if ($path ne $base) { add(\%unit, $_) for sort glob_literal("$path.d") }
+    add(\%unit, $_) for drop_ins("$base.d"), $path eq $base ? () : drop_ins("$path.d");
     return \%unit;
 }
 
-sub glob_literal {
+sub drop_ins {
     my ($directory) = @_;
-    opendir(my $handle, $directory) or return;
-    return map { "$directory/$_" } grep { /\.conf$/ } readdir $handle;
+    opendir(my $handle, $directory) or return ();
+    return map { "$directory/$_" } sort grep { /\.conf$/ } readdir $handle;
 }
 
 sub add {

@@ -20,6 +20,7 @@ my %known = map { $_ => 1 } split ' ', $ENV{STC_ACTIONS};
 
 $SIG{PIPE} = 'IGNORE';
 $SIG{HUP} = 'IGNORE';
+$SIG{__DIE__} = sub { print STDERR @_; exit 1 };
 $ENV{PATH} = '/usr/sbin:/usr/bin:/sbin:/bin';
 
 sub say_line { print STDERR "$_[0]\n" or exit 101 }

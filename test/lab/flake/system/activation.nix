@@ -5,6 +5,12 @@ let
   own = {
     etc = { text = "${../activation}/setup-etc ${etc}/etc"; };
     hostname = { text = "/bin/hostname ${config.hostName or config.name}"; };
+    wrappers = {
+      text = ''
+        mkdir -p /run/wrappers/bin
+        for program in sudo su mount umount; do ln -sfn /usr/bin/$program /run/wrappers/bin/$program; done
+      '';
+    };
     var = { text = "mkdir -m 1777 -p /var/tmp"; };
   };
   entry = value: { deps = [ ]; supportsDryActivation = false; } // (if builtins.isString value then { text = value; } else value);

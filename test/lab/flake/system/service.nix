@@ -26,15 +26,17 @@ let
     else "${key}=${text value}\n";
   lines = set: builtins.concatStringsSep "" (builtins.attrValues (builtins.mapAttrs line set));
 
+  # Store file names allow fewer characters than unit names
+  plain = builtins.replaceStrings [ "@" "\\" ":" ] [ "" "-" "-" ] name;
   list = field: service.${field} or [ ];
   command = step: script:
     if script == null then null
-    else "${shell} ${builtins.toFile "${name}-${step}" "set -e\n${script}\n"}";
+    else "${shell} ${builtins.toFile "${plain}-${step}" "set -e\n${script}\n"}";
   variable = key: value: "Environment=\"${key}=${text value}\"\n";
   # As NixOS does: the triggers' contents become a path, so that the unit file changes with them.
   triggers = kind: values:
     if values == [ ] then null
-    else builtins.toFile "${kind}-${name}" (builtins.concatStringsSep "\n" (map text values) + "\n");
+    else builtins.toFile "${kind}-${plain}" (builtins.concatStringsSep "\n" (map text values) + "\n");
 in
 ''
   [Unit]

@@ -5,7 +5,7 @@ let
   inherit (tools) make shell busybox;
 
   etc = import ./etc.nix { inherit config make shell busybox; };
-  sw = import ./system-path.nix { inherit config make shell busybox; };
+  sw = import ./system-path.nix { inherit config make shell; };
   boot = import ./boot.nix { inherit config make; };
   activation = import ./activation.nix { inherit config etc; };
 
