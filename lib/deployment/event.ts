@@ -13,5 +13,7 @@ export type DeploymentEvent =
   /** a fact worth a line of its own: "activated", "verified in 2.1 s" */
   | { kind: 'note'; host: string; stage: Stage; text: string }
   | { kind: 'outcome'; host: string; outcome: Outcome }
+  /** nothing more will be told of a host that was only looked at, or of all hosts at once */
+  | { kind: 'done'; host: string }
 
 export type Report = (event: DeploymentEvent) => void
