@@ -202,7 +202,8 @@ finish() { # OUTCOME REASON
     mkdir -p "$state_directory/log" &&
       cp "$here/log" "$state_directory/log/$id.log" &&
       printf '{%s,"outcome":"%s","reason":"%s","ended":"%s","bootId":"%s","generation":"%s"}\n' \
-        "$record" "$outcome" "$why" "$(timestamp)" "$(boot_id)" "$(profile_generation)" >> "$state_directory/history" &&
+        "$record" "$(echo "$outcome" | tr - " ")" "$why" "$(timestamp)" "$(boot_id)" "$(profile_generation)" >> "$state_directory/history"
+      ls -1 "$state_directory/log" | sort | head -n -50 | while read -r old_log; do rm -f "$state_directory/log/$old_log"; done
       sync_file_system "$state_directory"
   } 2> /dev/null || echo "the history could not be written" >&2
   # The log goes to the journal as well.
