@@ -1,4 +1,4 @@
-/** What is known of everyone's health at the moment. */
+/** What is known of everyone's health at the moment, and what is told of it. */
 import type { Check, Health } from './check.ts'
 
 /** What is watched beside the checks: always the whole truth of its moment. */
@@ -6,6 +6,13 @@ export type Watched =
   | { readonly healthy: true }
   /** `final`: no waiting makes it better. */
   | { readonly healthy: false; readonly reason: string; readonly final: boolean }
+
+export type VerifyEvent =
+  | { readonly kind: 'healthy'; readonly title: string }
+  /** Told again only when the reason is another one. */
+  | { readonly kind: 'unhealthy'; readonly title: string; readonly reason: string }
+  /** Everything is healthy, and must now stay so. */
+  | { readonly kind: 'settling'; readonly milliseconds: number }
 
 export class Board {
   readonly #latest = new Map<Check, Health>()

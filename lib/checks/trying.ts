@@ -1,15 +1,8 @@
 /** Asking again and again. */
 import type { Clock } from '../clock.ts'
 import { attempt } from './attempt.ts'
-import type { Board } from './board.ts'
+import type { Board, VerifyEvent } from './board.ts'
 import type { Check, Surroundings } from './check.ts'
-
-export type VerifyEvent =
-  | { readonly kind: 'healthy'; readonly title: string }
-  /** Told again only when the reason is another one. */
-  | { readonly kind: 'unhealthy'; readonly title: string; readonly reason: string }
-  /** Everything is healthy, and must now stay so. */
-  | { readonly kind: 'settling'; readonly milliseconds: number }
 
 /** What the tries of one verification have in common. */
 export interface Round {

@@ -2,10 +2,10 @@
 import type { Clock } from '../clock.ts'
 import { showDuration } from '../inventory/duration.ts'
 import { Problem } from '../problem.ts'
-import { Board, type Watched } from './board.ts'
+import { Board, type VerifyEvent, type Watched } from './board.ts'
 import type { Check, Surroundings } from './check.ts'
 import { scoped } from './scope.ts'
-import { keepTrying, type Round, tryUntil, type VerifyEvent } from './trying.ts'
+import { keepTrying, type Round, tryUntil } from './trying.ts'
 
 export type { VerifyEvent, Watched }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { test } from 'tap'
 import type { Check, CheckEdge, Health } from '../../lib/checks/check.ts'
+import { scoped } from '../../lib/checks/scope.ts'
 import { type Verification, type Verified, verify, type VerifyEvent, type Watched } from '../../lib/checks/verify.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
 import { Problem } from '../../lib/problem.ts'
@@ -299,6 +300,13 @@ test('an interruption ends it promptly, whatever is under way, and nothing goes 
     verify(verification(new FakeClock(), []), () => {}, AbortSignal.abort(new Problem('stop'))),
     { message: 'stop' },
   )
+})
+
+test('work that heeds no signal is left behind as soon as it is aborted', async (t) => {
+  const interruption = new AbortController()
+  const work = scoped(interruption.signal, () => new Promise(() => {}))
+  interruption.abort('Ctrl-C')
+  t.equal(await work.catch((reason) => reason), 'Ctrl-C')
 })
 
 test('a mistake in a check is not taken for an unhealthy host', async (t) => {
