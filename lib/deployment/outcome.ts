@@ -1,4 +1,5 @@
 /** How a deployment ended for one host, and what that means for the exit code. The one table; the manual shows the same. */
+import type { Problem } from '../problem.ts'
 
 export const outcomeKinds = [
   'needs hands',
@@ -43,6 +44,8 @@ export const exitCodes = {
   usage: 2,
   needsHands: 3,
   onlyUnreachableOrLocked: 4,
+  /** a mistake of ours (EX_SOFTWARE of sysexits.h) */
+  internal: 70,
   interrupted: 130,
 } as const
 
@@ -58,6 +61,16 @@ export function exitCode(kinds: readonly OutcomeKind[]): number {
   if (has('unreachable', 'locked')) return exitCodes.onlyUnreachableOrLocked
   return exitCodes.success
 }
+
+/** How it ends for a host when this is all that happens to it. */
+export function kindOf(problem: Problem): OutcomeKind {
+  const { kind } = problem
+  return kind === 'unreachable' || kind === 'locked' || kind === 'interrupted' ? kind : 'untouched'
+}
+
+/** The exit code of what ended everything before any host had an outcome. */
+export const exitCodeOf = (problem: Problem): number =>
+  problem.kind === 'usage' ? exitCodes.usage : exitCode([kindOf(problem)])
 
 export const worstFirst = (a: Outcome, b: Outcome): number =>
   outcomeKinds.indexOf(a.kind) - outcomeKinds.indexOf(b.kind) || a.host.localeCompare(b.host)

@@ -14,7 +14,7 @@ export interface Seen<T> {
 }
 
 /** Logs in to a host, asks one thing and leaves. Problems are values. */
-async function see<T>(host: Host, tools: Tools, look: (machine: Machine) => Promise<T>): Promise<Seen<T>> {
+export async function see<T>(host: Host, tools: Tools, look: (machine: Machine) => Promise<T>): Promise<Seen<T>> {
   const session = openSession(host, tools.network)
   try {
     return { host: host.name, seen: await look(await session.machine(tools.signal)) }
