@@ -22,7 +22,7 @@ export function readBootLoader(root) {
   const configuration = parseExtlinux(readFileSync(file, 'utf8'))
   const entry = configuration.entries.get(configuration.fallback ?? '')
   if (entry === undefined) return dead(`extlinux.conf has no entry ${configuration.fallback ?? 'by default'}`)
-  for (const [field, lastLine] of [['LINUX', 'end of kernel'], ['INITRD', 'end of initrd']]) {
+  for (const [field, lastLine] of Object.entries({ LINUX: 'end of kernel', INITRD: 'end of initrd' })) {
     const path = entry.get(field)
     if (path === undefined) return dead(`the entry has no ${field}`)
     const found = wholeFile(join(root, resolve(directory, path)), lastLine)
@@ -56,8 +56,10 @@ export function parseExtlinux(text) {
     const [, key, value] = /^\s*(\w+)\s+(.*?)\s*$/.exec(line) ?? []
     if (key === undefined || value === undefined) continue
     if (key.toUpperCase() === 'DEFAULT') fallback = value
-    else if (key.toUpperCase() === 'LABEL') entries.set(value, (entry = new Map()))
-    else entry?.set(key.toUpperCase() === 'KERNEL' ? 'LINUX' : key.toUpperCase(), value)
+    else if (key.toUpperCase() === 'LABEL') {
+      entry = new Map()
+      entries.set(value, entry)
+    } else entry?.set(key.toUpperCase() === 'KERNEL' ? 'LINUX' : key.toUpperCase(), value)
   }
   return { fallback, entries }
 }

@@ -39,14 +39,19 @@ function allowLimits(group) {
 
 /** @param {string} name @param {number} bytes */
 export function limitMemory(name, bytes) {
-  const files = unified ? ['memory.max'] : ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes']
-  for (const file of files.map((each) => join(memoryGroup(name), each))) {
-    // a kernel without swap accounting has no memsw
-    if (existsSync(file)) writeFileSync(file, String(bytes))
+  const file = (/** @type {string} */ each) => join(memoryGroup(name), each)
+  const set = (/** @type {string} */ each, /** @type {number} */ value) => {
+    // a kernel without swap accounting lacks some
+    if (existsSync(file(each))) writeFileSync(file(each), String(value))
   }
-  if (unified && existsSync(join(memoryGroup(name), 'memory.swap.max'))) {
-    writeFileSync(join(memoryGroup(name), 'memory.swap.max'), '0')
+  if (unified) {
+    set('memory.swap.max', 0)
+    return set('memory.max', bytes)
   }
+  // memory may never be more than memory and swap together: which one is changed first depends on the direction
+  const limits = ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes']
+  const raised = bytes > Number(readFileSync(file('memory.limit_in_bytes'), 'utf8'))
+  for (const each of raised ? limits.reverse() : limits) set(each, bytes)
 }
 
 /**

@@ -17,7 +17,10 @@ export function flakeHash() {
   const hash = createHash('sha256')
   const files = readdirSync(flakeSource, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   for (const file of files.map((entry) => join(entry.parentPath, entry.name)).sort()) {
-    hash.update(`${relative(flakeSource, file)}\0`).update(readFileSync(file)).update('\0')
+    hash
+      .update(`${relative(flakeSource, file)}\0`)
+      .update(readFileSync(file))
+      .update('\0')
   }
   return hash.digest('hex').slice(0, 12)
 }

@@ -16,7 +16,9 @@ import { cacheDirectory, machinePaths } from './paths.mjs'
 
 /** Where the disk of a host with its first system is kept: a different file whenever anything it is made from changes. @param {string} name */
 function flashedImage(name) {
-  const made = createHash('sha256').update(flakeHash()).update(imageDirectory(machine(name).image))
+  const made = createHash('sha256')
+    .update(flakeHash())
+    .update(imageDirectory(machine(name).image))
   for (const file of ['disk.mjs', 'flash.mjs', 'machines.mjs', 'roles/host.sh']) {
     made.update(readFileSync(fileURLToPath(new URL(file, import.meta.url))))
   }
@@ -60,7 +62,13 @@ async function install(name, toplevel) {
   const container = ['systemd-nspawn', '--quiet', '--register=no', '--keep-unit', '--as-pid2', '--pipe']
   const mounts = [`--directory=${root}`, `--bind=${nix}:/nix`, '--private-network', '--link-journal=no']
   const settings = ['--resolv-conf=off', '--timezone=off', `--machine=${name}-flash`]
-  const from = insideCommand(builder, ['sh', '-c', 'nix-store --export $(nix-store --query --requisites "$1")', 'sh', toplevel])
+  const from = insideCommand(builder, [
+    'sh',
+    '-c',
+    'nix-store --export $(nix-store --query --requisites "$1")',
+    'sh',
+    toplevel,
+  ])
   const to = [...container, ...mounts, ...settings, '/bin/sh', '-c', script, 'sh', toplevel]
   try {
     await pipe(from, to)

@@ -2,15 +2,24 @@
 
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cacheDirectory } from './paths.mjs'
 import { run } from './run.mjs'
 
 const everywhere = [
-  'systemd', 'systemd-sysv', 'dbus', 'openssh-server', 'openssh-client', 'sudo', 'iproute2', 'procps',
-  'curl', 'ca-certificates', 'git', 'zstd',
+  'systemd',
+  'systemd-sysv',
+  'dbus',
+  'openssh-server',
+  'openssh-client',
+  'sudo',
+  'iproute2',
+  'procps',
+  'curl',
+  'ca-certificates',
+  'git',
+  'zstd',
 ]
 const withNix = [...everywhere, 'nix-bin', 'nix-setup-systemd', 'busybox-static']
 const withNode = [...everywhere, 'nodejs', 'cron']
@@ -38,8 +47,8 @@ export function imageDirectory(name) {
 /** The mirror that this computer's own packages come from. */
 function mirror() {
   const sources = '/etc/apt/sources.list.d/debian.sources'
-  const found = existsSync(sources) && /^URIs:\s*(\S+)/m.exec(readFileSync(sources, 'utf8'))
-  return (found && found[1]) || 'http://deb.debian.org/debian'
+  const text = existsSync(sources) ? readFileSync(sources, 'utf8') : ''
+  return /^URIs:\s*(\S+)/m.exec(text)?.[1] ?? 'http://deb.debian.org/debian'
 }
 
 /** Arguments: the directory, then mmdebstrap's. Who comes while it is being made waits for it and finds it there. */
@@ -64,7 +73,10 @@ export async function ensureImage(name, say = () => {}) {
   mkdirSync(join(cacheDirectory, 'images'), { recursive: true })
   say(`making a root file system of Debian ${image.suite} for ${name}, once: about a minute`)
   const recipe = [
-    '--quiet', '--variant=minbase', '--mode=root', '--format=directory',
+    '--quiet',
+    '--variant=minbase',
+    '--mode=root',
+    '--format=directory',
     '--aptopt=Acquire::Languages "none"',
     // the testing suite's release file is at times past its date; its signature is still checked
     '--aptopt=Acquire::Check-Valid-Until "false"',
@@ -76,7 +88,18 @@ export async function ensureImage(name, say = () => {}) {
     `--customize-hook=chroot "$1" sh -eu < ${setup}`,
   ]
   await run(
-    ['flock', `${directory}.lock`, 'bash', '-ec', makeOnce, directory, ...recipe, image.suite, `${directory}.partial`, mirror()],
+    [
+      'flock',
+      `${directory}.lock`,
+      'bash',
+      '-ec',
+      makeOnce,
+      directory,
+      ...recipe,
+      image.suite,
+      `${directory}.partial`,
+      mirror(),
+    ],
     { env: { DEBIAN_FRONTEND: 'noninteractive' } },
   )
   return directory

@@ -36,7 +36,10 @@ async function boot() {
     // it sits there and does nothing, as a dead computer does, until the power is cut
     return new Promise((resolve) => {
       const nothing = setInterval(() => {}, 1 << 30)
-      process.once('SIGTERM', () => resolve((clearInterval(nothing), 1)))
+      process.once('SIGTERM', () => {
+        clearInterval(nothing)
+        resolve(1)
+      })
     })
   }
   await plugIn(name)

@@ -56,8 +56,7 @@ export function firstProcess(name) {
   if (nspawn === undefined) return undefined
   try {
     const children = readFileSync(`/proc/${nspawn}/task/${nspawn}/children`, 'utf8').split(' ').filter(Boolean)
-    const isFirst = (/** @type {string} */ pid) =>
-      /^NSpid:\t\d+\t1$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+    const isFirst = (/** @type {string} */ pid) => /^NSpid:\t\d+\t1$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
     const found = children.find(isFirst)
     return found === undefined ? undefined : Number(found)
   } catch {

@@ -1,0 +1,36 @@
+/** The lab for tests: types and words are in lab.d.mts. */
+
+import { machineNames } from './machines.mjs'
+import { removeNetwork } from './network.mjs'
+import { power, wipe } from './power.mjs'
+import { up } from './up.mjs'
+
+export { hostProcesses, limitMemory, memory, watchMemory } from './cgroups.mjs'
+export { recordExecutions } from './executions.mjs'
+export { flakeSource, putFlake } from './flake.mjs'
+export { inside, insideCommand } from './inside.mjs'
+export { controlKey, harnessKey, hostKey, knownHosts, publicKey } from './keys.mjs'
+export { address, hostname, machineNames, machines } from './machines.mjs'
+export { linkBytes, linkDown, linkUp, onTheNetwork } from './network.mjs'
+export { stateDirectory } from './paths.mjs'
+export { filesOf, firstProcess, powerCut, powerOff, powerOn, wipe } from './power.mjs'
+export { ensureRequirements, whyNoLab } from './requirements.mjs'
+export { ssh, sshCommand } from './ssh.mjs'
+export { down, up } from './up.mjs'
+
+/** @param {string} name */
+export const isOn = (name) => power(name) !== undefined
+
+/** @param {string} name */
+export const bootOf = (name) => power(name)?.boot
+
+/** @param {readonly string[]} names */
+export async function fresh(names) {
+  await Promise.all(names.map((name) => wipe(name)))
+  await up(names)
+}
+
+export async function wipeAll() {
+  await Promise.all(machineNames.map((name) => wipe(name)))
+  await removeNetwork()
+}

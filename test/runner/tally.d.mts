@@ -1,0 +1,5 @@
+export function makeTally(say: (text: string) => void): {
+  /** takes one line of TAP */
+  read(line: string): void
+  counts: { passed: number; failed: number; skipped: number }
+}
