@@ -32,11 +32,13 @@ sub units_not_inactive {
     return \%units;
 }
 
+# The real program ends in the middle of a switch (exit 1) when it asks for a unit that isn't there at all.
 sub is_active {
     my ($unit) = @_;
-    open(my $show, '-|', $systemctl, 'show', '--property=ActiveState', '--value', '--', $unit) or return 0;
-    my $state = <$show> // '';
-    return $state =~ /^(active|activating)$/;
+    open(my $show, '-|', $systemctl, 'show', '--property=LoadState,ActiveState', '--', $unit) or return 0;
+    my %property = map { /^(\w+)=(.*)$/ } <$show>;
+    die "Failed to get unit $unit\n" if ($property{LoadState} // 'not-found') eq 'not-found';
+    return ($property{ActiveState} // '') =~ /^(active|activating)$/;
 }
 
 # VERB for all UNITS at once, waited for. False when a job failed, ran into its timeout or a dependency's failure. A job

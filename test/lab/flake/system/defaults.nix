@@ -7,6 +7,8 @@
 
   # --- how evaluation and build go
   broken = false; # a string: evaluation throws it
+  warnings = [ ]; # printed while evaluating
+  generated = false; # true: a text of the configuration comes from a derivation that evaluation has to build
   brokenBuild = false; # a string: the build of the toplevel logs it and fails
   buildSeconds = 0; # the build of the toplevel takes that long
   evaluationCost = 0; # that many attribute sets are made while evaluating

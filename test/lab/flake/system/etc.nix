@@ -29,9 +29,11 @@ let
     '';
     "ssh/sshd_config.d/10-nixos.conf" = settings " " config.sshd.settings;
     "systemd/system.conf" = "[Manager]\n" + settings "=" config.systemd.settings;
+    "default/locale" = "LANG=C.UTF-8\n";
     # Debian closes the socket's directory to most users, NixOS doesn't
     "tmpfiles.d/nix-daemon.conf" = "d /nix/var/nix/daemon-socket 0755 root root - -\n";
-  } // config.etc;
+  } // config.etc // (if config.generated then { generated = builtins.readFile generated; } else { });
+  generated = make "generated" { script = "echo generated > $out"; };
 
   fileName = path: "etc-" + builtins.replaceStrings [ "/" ] [ "-" ] path;
   entry = path: "${builtins.toFile (fileName path) files.${path}} ${path}\n";

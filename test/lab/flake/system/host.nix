@@ -20,14 +20,16 @@ let
       (config.specialisation or { });
   };
 
-  # Evaluating a real configuration takes a gigabyte or two: this takes about 100 bytes an element.
+  warned = value:
+    builtins.foldl' (result: warning: builtins.trace "evaluation warning: ${warning}" result) value knobs.warnings;
+  # Evaluating a real configuration takes a gigabyte or two: see the README for what an element takes.
   expensive = value:
     if knobs.evaluationCost == 0 then value
     else builtins.deepSeq (builtins.genList (n: { inherit n; }) knobs.evaluationCost) value;
   checked = value:
     if knobs.broken == false then value else throw knobs.broken;
 
-  toplevel = checked (expensive (systemOf knobs));
+  toplevel = checked (warned (expensive (systemOf knobs)));
 in
 {
   config = {
