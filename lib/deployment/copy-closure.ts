@@ -56,9 +56,15 @@ export async function copyClosure(
   }
 }
 
+/**
+ * Each path is on the disk before it is registered: otherwise a power cut leaves truncated files in paths that count as
+ * valid, and the next copy would trust them (https://github.com/NixOS/nix/issues/11457). Before Nix 2.25 a warning.
+ */
+const daemon = ['nix-daemon', '--stdio', '--option', 'fsync-store-paths', 'true']
+
 /** The store of the host, spoken to as root: only root may add paths that nobody signed. */
 async function openHostStore(machine: Machine, signal: AbortSignal): Promise<Store> {
-  const channel = await machine.open({ argv: ['nix-daemon', '--stdio'], asRoot: true }, signal)
+  const channel = await machine.open({ argv: daemon, asRoot: true }, signal)
   try {
     return await openStore({
       input: channel.stdin,
