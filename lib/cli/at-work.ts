@@ -1,0 +1,42 @@
+/** Work on hosts, with its progress shown as the terminal allows. */
+import type { Report } from '../deployment/event.ts'
+import type { Tools } from '../deployment/tools.ts'
+import type { Host, Inventory } from '../inventory/inventory.ts'
+import type { ControlMachine } from './control-machine.ts'
+import { manyHostsProgress } from './many-hosts-progress.ts'
+import { oneHostProgress } from './one-host-progress.ts'
+import { plainProgress, warningsOnly } from './plain-progress.ts'
+import type { Audience, Progress } from './progress.ts'
+
+export interface Work {
+  readonly inventory: Inventory
+  readonly hosts: readonly Host[]
+  readonly verbose: boolean | undefined
+}
+
+/** Whatever becomes of the story, the connections are closed and the terminal is left as it was. */
+export async function atWork<T>(work: Work, machine: ControlMachine, story: (tools: Tools) => Promise<T>): Promise<T> {
+  const { terminal, clock } = machine
+  const { isWatched, animates } = terminal
+  const hosts = work.hosts.map(({ name }) => name)
+  const progress = progressFor({ hosts, isWatched, animates, verbose: work.verbose ?? false })
+  const report: Report = (event) => terminal.err.print(progress.take(event, clock.monotonic()))
+  const live = terminal.live((rows) => progress.frame(clock.monotonic(), rows))
+  try {
+    const { tools, close } = await machine.open(work.inventory, report)
+    try {
+      return await story(tools)
+    } finally {
+      await close()
+    }
+  } finally {
+    live.stop()
+  }
+}
+
+export function progressFor({ hosts, isWatched, animates, verbose }: Audience): Progress {
+  if (!animates) {
+    return isWatched || verbose ? plainProgress({ logs: verbose }) : warningsOnly()
+  }
+  return hosts.length === 1 ? oneHostProgress({ verbose }) : manyHostsProgress({ hosts, verbose })
+}

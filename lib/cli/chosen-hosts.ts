@@ -1,0 +1,31 @@
+/** The inventory, and the hosts of it that were named. */
+import type { Host, Inventory } from '../inventory/inventory.ts'
+import type { ControlMachine } from './control-machine.ts'
+
+interface Choice {
+  readonly words: readonly string[]
+  readonly all: boolean | undefined
+  readonly hosts: string | undefined
+  help(): Promise<string>
+}
+
+/** Rejects with a Problem of kind `usage`; help is shown to who named nothing at all. */
+export async function chosenHosts(
+  choice: Choice,
+  machine: ControlMachine,
+): Promise<{ inventory: Inventory; hosts: Host[] }> {
+  const all = choice.all ?? false
+  if (choice.words.length === 0 && !all) machine.terminal.err.write(`${await choice.help()}\n`)
+  const inventory = await readInventoryAt(choice.hosts, machine)
+  const { selectHosts } = await import('../inventory/select.ts')
+  return { inventory, hosts: selectHosts(inventory, choice.words, { all }) }
+}
+
+export async function readInventoryAt(file: string | undefined, machine: ControlMachine): Promise<Inventory> {
+  const [{ findInventory }, { readInventory }] = await Promise.all([
+    import('../inventory/find.ts'),
+    import('../inventory/read.ts'),
+  ])
+  const found = await findInventory({ directory: machine.directory, file }, machine.files)
+  return readInventory(found.text, found.file, found.shownAs)
+}

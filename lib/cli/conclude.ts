@@ -1,0 +1,92 @@
+/** The end of a verb: its result on standard output, in words or as JSON, and the exit code. */
+import { exitCode, exitCodes, kindOf, type Outcome, type OutcomeKind } from '../deployment/outcome.ts'
+import type { Each } from '../deployment/realise.ts'
+import type { Host } from '../inventory/inventory.ts'
+import { Problem } from '../problem.ts'
+import { bad, careful, type Line, strong } from '../screen/line.ts'
+import { padded } from '../screen/width.ts'
+import { below } from './below.ts'
+import type { ControlMachine } from './control-machine.ts'
+import { hostWidth, type Room, summaryLines } from './outcome-lines.ts'
+import { problemData } from './problem-lines.ts'
+
+interface Output {
+  readonly json: boolean | undefined
+  readonly verbose: boolean | undefined
+}
+
+/** What was found out about one host. */
+export interface Found<T> {
+  readonly host: string
+  readonly result: T | Problem
+}
+
+/** By host, in the order of the hosts. */
+export const foundOf = <T>(hosts: readonly Host[], each: Each<T>): Found<T>[] =>
+  hosts.map(({ name }) => ({ host: name, result: each.get(name) ?? new Problem('nothing came of it', { host: name }) }))
+
+export function concludeOutcomes(outcomes: readonly Outcome[], output: Output, machine: ControlMachine): number {
+  const code = codeOf(
+    outcomes.map(({ kind }) => kind),
+    machine,
+  )
+  const { out } = machine.terminal
+  if (output.json) out.write(jsonText({ outcomes, exitCode: code }))
+  else out.print(summaryLines(outcomes, { columns: out.columns, verbose: output.verbose ?? false }))
+  return code
+}
+
+export interface Telling<T> {
+  /** In words; the name of the host stands at the start of the first line, in a column of that width. */
+  lines(name: string, result: T, room: Room): Line[]
+  /** As JSON. */
+  data(result: T): object
+  /** An answer that counts as a failure. */
+  isBad?(result: T): boolean
+}
+
+/** For verbs that look at hosts, in the order in which they were named. */
+export function concludeFindings<T>(
+  found: readonly Found<T>[],
+  telling: Telling<T>,
+  place: { output: Output; machine: ControlMachine },
+): number {
+  const { output, machine } = place
+  const kinds = found.flatMap(({ result }): OutcomeKind[] => {
+    if (result instanceof Problem) return [kindOf(result)]
+    return telling.isBad?.(result) ? ['untouched'] : []
+  })
+  const code = codeOf(kinds, machine)
+  const { out } = machine.terminal
+  if (output.json) {
+    const hosts = found.map(({ host, result }) =>
+      result instanceof Problem ? { host, error: problemData(result) } : { host, ...telling.data(result) },
+    )
+    out.write(jsonText({ hosts, exitCode: code }))
+    return code
+  }
+  const width = hostWidth(found.map(({ host }) => host))
+  const room = { columns: out.columns, verbose: output.verbose ?? false }
+  for (const { host, result } of found) {
+    const name = padded(host, width)
+    out.print(result instanceof Problem ? failureLines(name, result, room) : telling.lines(name, result, room))
+  }
+  return code
+}
+
+function failureLines(name: string, problem: Problem, room: Room): Line[] {
+  const kind = kindOf(problem)
+  const mild = kind === 'unreachable' || kind === 'locked'
+  const word = kind === 'untouched' ? 'failed' : kind
+  return [[mild ? careful('✗') : bad('✗'), ` ${name}  `, strong(word), `  ${problem.message}`], ...below(problem, room)]
+}
+
+/** Somebody who pressed Ctrl-C is told so, unless there is something worse to tell. */
+const codeOf = (kinds: readonly OutcomeKind[], { signal }: ControlMachine): number => {
+  const code = exitCode(kinds)
+  return signal.aborted && code !== exitCodes.needsHands ? exitCodes.interrupted : code
+}
+
+/** What isn't known is null, so that every field is always there. */
+export const jsonText = (value: object): string =>
+  `${JSON.stringify(value, (_key, field: unknown) => (field === undefined ? null : field), 2)}\n`

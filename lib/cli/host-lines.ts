@@ -1,0 +1,75 @@
+/** What was seen on a host, in words. */
+import type { HistoryEntry } from '../activation/history.ts'
+import type { HostState } from '../activation/host-state.ts'
+import { bad, good, type Line, quiet, strong } from '../screen/line.ts'
+import { padded, widthOf } from '../screen/width.ts'
+import { shortSystem } from './short-system.ts'
+
+/** `✓ dave  generation 42  3s3l4cjb-nixos-system-dave-25.11`, then where it stands. */
+export function statusLines(name: string, state: HostState, standing: string): Line[] {
+  const agrees = state.lock === undefined && state.profile === state.running && state.boot === state.profile
+  const generation = state.generation === undefined ? 'no generation' : `generation ${state.generation}`
+  return [
+    [agrees ? good('✓') : '·', ` ${name}  ${generation}  ${shortSystem(state.running)}`],
+    ['    ', agrees ? quiet(standing) : standing],
+  ]
+}
+
+/** Newest first, with what marks a generation: current, running, booted, boots next. */
+export function generationLines(name: string, state: HostState): Line[] {
+  const marksOf = ({ number, system }: HostState['generations'][number]) => [
+    ...(number === state.generation ? ['current'] : []),
+    ...(system === state.running ? ['running'] : []),
+    ...(system === state.booted ? ['booted'] : []),
+    ...(system === state.boot ? ['next boot'] : []),
+  ]
+  const rows = [...state.generations].sort((a, b) => b.number - a.number)
+  return [
+    [strong(name.trimEnd())],
+    ...table(
+      rows.map((row) => [String(row.number), localTime(row.time), shortSystem(row.system), marksOf(row).join(', ')]),
+    ),
+    ...(rows.length === 0 ? [['  no generations in the system profile']] : []),
+  ]
+}
+
+/** Newest first. */
+export function historyLines(name: string, entries: readonly HistoryEntry[]): Line[] {
+  const rows = [...entries].reverse()
+  const lines = table(
+    rows.map((row) => [
+      localTime(Date.parse(row.started)),
+      row.by,
+      row.mode,
+      row.outcome,
+      row.generation ? `generation ${row.generation}` : '',
+      shortSystem(row.toplevel),
+      row.revision.slice(0, 12),
+      row.reason,
+    ]),
+  )
+  const failed = (row: HistoryEntry | undefined) => row && !['deployed', 'staged', 'tested'].includes(row.outcome)
+  return [
+    [strong(name.trimEnd())],
+    ...lines.map((line, index): Line => [failed(rows[index]) ? bad('✗') : good('✓'), ...line.slice(1)]),
+    ...(rows.length === 0 ? [['  nothing was deployed to it yet']] : []),
+  ]
+}
+
+/** Columns as wide as they need; those that are empty in every row are left out. Each line begins with a blank of its own. */
+function table(rows: readonly (readonly string[])[]): Line[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => widthOf(row[column] ?? ''))))
+  return rows.map((row): Line => {
+    const cells = row.flatMap((cell, column) => (widths[column] ? [padded(cell, widths[column])] : []))
+    return [' ', ` ${cells.join('  ')}`]
+  })
+}
+
+/** `2026-03-01 14:05`, in the time zone of the control machine. */
+function localTime(milliseconds: number): string {
+  if (!Number.isFinite(milliseconds)) return 'unknown'
+  const date = new Date(milliseconds)
+  const two = (number: number) => String(number).padStart(2, '0')
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
+}

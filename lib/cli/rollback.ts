@@ -1,0 +1,47 @@
+/** `deploy rollback HOST [--to N]` */
+import { Problem } from '../problem.ts'
+import { atWork } from './at-work.ts'
+import { chosenHosts } from './chosen-hosts.ts'
+import { concludeOutcomes } from './conclude.ts'
+import { limitsOf, modeOption, outputOptions, selectionOptions, wholeNumber } from './options.ts'
+import { verb } from './verb.ts'
+
+const { hosts: inventoryOption } = selectionOptions
+
+export const rollback = verb({
+  name: 'rollback',
+  words: '<host>',
+  summary: 'deploy an older generation that the host still has, with the same checks',
+  examples: [
+    ['$0 rollback dave', 'go back to the system before the present one'],
+    ['$0 rollback dave --to 41', 'go to generation 41; `deploy generations dave` lists them'],
+  ],
+  options: {
+    hosts: inventoryOption,
+    to: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'the number of a generation',
+      group: 'How:',
+      coerce: (value: string | undefined): number | undefined => wholeNumber('--to', value),
+    },
+    ...modeOption,
+    ...outputOptions,
+  } as const,
+  async run(given, machine) {
+    const { inventory, hosts } = await chosenHosts({ ...given, all: false }, machine)
+    const [host, ...others] = hosts
+    if (!host || others.length > 0) {
+      throw new Problem('rollback takes one host at a time', {
+        kind: 'usage',
+        hints: [`${given.words.join(' ')} means ${hosts.map(({ name }) => name).join(', ')}`],
+      })
+    }
+    const { rollBackHost } = await import('../deployment/rollback.ts')
+    const { turns } = await import('../deployment/rollout.ts')
+    const outcome = await atWork({ inventory, hosts, verbose: given.verbose }, machine, (tools) =>
+      rollBackHost({ host, to: given.to, mode: given.mode ?? 'switch' }, tools, turns(limitsOf(1))),
+    )
+    return concludeOutcomes([outcome], given, machine)
+  },
+})

@@ -1,0 +1,13 @@
+/** All verbs, in the order of help. A new one is one file beside this one and one line here. */
+import { build } from './build.ts'
+import { check } from './check.ts'
+import { completion } from './completion.ts'
+import { deploy } from './deploy.ts'
+import { generations } from './generations.ts'
+import { history } from './history.ts'
+import { plan } from './plan.ts'
+import { rollback } from './rollback.ts'
+import { status } from './status.ts'
+import type { Verb } from './verb.ts'
+
+export const verbs: readonly Verb[] = [deploy, plan, build, check, rollback, status, generations, history, completion]

@@ -1,0 +1,115 @@
+/** Where everything is put together: the arguments, the real world, and the exit code. The only importer of lib/edge. */
+import type { Builder } from './builders/builder.ts'
+import type { ControlMachine, OpenTools } from './cli/control-machine.ts'
+import type { Report } from './deployment/event.ts'
+import type { Interrupts } from './edge/interrupt.ts'
+import { openTerminal, type OpenTerminal, type Streams } from './edge/terminal.ts'
+import type { Inventory } from './inventory/inventory.ts'
+import { Problem } from './problem.ts'
+
+/** Everything that isn't needed for `--help` is loaded when it is. Resolves with the exit code; never rejects. */
+export async function main(words: readonly string[], streams: Streams = process): Promise<number> {
+  const terminal = openTerminal(streams)
+  let interrupts: Interrupts | undefined
+  try {
+    const { parseArguments } = await import('./cli/arguments.ts')
+    const { verbs } = await import('./cli/verbs.ts')
+    const { readVersion } = await import('./edge/files.ts')
+    const version = await readVersion()
+    const parsed = await parseArguments(words, { verbs, version, columns: terminal.out.columns ?? 80 })
+    if (parsed.kind === 'text') {
+      terminal.out.write(parsed.text)
+      return 0
+    }
+    const { listenForInterrupts } = await import('./edge/interrupt.ts')
+    interrupts = listenForInterrupts((text) => terminal.err.print([[text]]))
+    return await orCrash(parsed.run(await controlMachine(terminal, interrupts)))
+  } catch (thrown) {
+    // Whatever is thrown after Ctrl-C is most likely thrown because of it.
+    const error = interrupts?.signal.aborted && !(thrown instanceof Problem) ? interrupts.signal.reason : thrown
+    const { tellFailure } = await import('./cli/failure.ts')
+    return tellFailure(error, { words, terminal, debug: Boolean(streams.env['DEPLOY_DEBUG']) })
+  } finally {
+    await terminal.flush()
+    interrupts?.release()
+  }
+}
+
+/** An error that nobody waits for ends the run like one that somebody does. */
+async function orCrash<T>(work: Promise<T>): Promise<T> {
+  let crash = (_error: unknown) => {}
+  const crashed = new Promise<never>((_resolve, reject) => {
+    crash = reject
+  })
+  process.on('uncaughtException', crash)
+  try {
+    return await Promise.race([work, crashed])
+  } finally {
+    process.off('uncaughtException', crash)
+  }
+}
+
+async function controlMachine(terminal: OpenTerminal, interrupts: Interrupts): Promise<ControlMachine> {
+  const [{ systemClock }, { currentDirectory, readText }] = await Promise.all([
+    import('./edge/clock.ts'),
+    import('./edge/files.ts'),
+  ])
+  return {
+    terminal,
+    clock: systemClock,
+    files: { read: readText },
+    directory: currentDirectory(),
+    signal: interrupts.signal,
+    open: (inventory, report) => openTools({ inventory, report, terminal, interrupts }),
+  }
+}
+
+interface Parts {
+  readonly inventory: Inventory
+  readonly report: Report
+  readonly terminal: OpenTerminal
+  readonly interrupts: Interrupts
+}
+
+async function openTools({ inventory, report, terminal, interrupts }: Parts): Promise<OpenTools> {
+  const [clock, files, identity, local, probe, processes, ssh, builders, activation] = await Promise.all([
+    import('./edge/clock.ts'),
+    import('./edge/files.ts'),
+    import('./edge/identity.ts'),
+    import('./edge/local-machine.ts'),
+    import('./edge/probe.ts'),
+    import('./edge/process.ts'),
+    import('./edge/ssh.ts'),
+    import('./builders/index.ts'),
+    import('./activation/host-program.ts'),
+  ])
+  const here = local.localMachine()
+  const network = ssh.sshNetwork({
+    password: (name) => terminal.askHidden(`sudo password for ${name}: `, interrupts.signal),
+    trace: (host, line) => report({ kind: 'log', host, stage: 'preflight', line }),
+  })
+  const made = new Map<string, Builder>()
+  const builder = (name: string): Builder => {
+    const spec = inventory.builders.get(name) ?? { kind: 'local', name }
+    const one = made.get(name) ?? builders.makeBuilder(spec, { network, here, source: inventory })
+    made.set(name, one)
+    return one
+  }
+  return {
+    tools: {
+      network,
+      clock: clock.systemClock,
+      program: activation.hostProgram(await files.readHostProgramParts()),
+      checkEdge: probe.checkEdge(inventory.directory, processes.runProcess),
+      report,
+      who: identity.whoAmI(),
+      randomHex: identity.randomHex,
+      builder,
+      signal: interrupts.signal,
+      giveUp: interrupts.giveUp,
+    },
+    async close() {
+      await Promise.allSettled([...made.values(), here].map((one) => one.close()))
+    },
+  }
+}
