@@ -17,11 +17,12 @@ import { run } from './run.mjs'
  * @param {{ say?: (line: string) => void }} [options]
  */
 export async function up(names, { say = () => {} } = {}) {
+  await ensureKeys()
   const hosts = names.filter((name) => machine(name).role === 'host' && needsDisk(name))
   const toBuild = hosts.filter((name) => !isFlashed(name))
-  await ensureKeys()
   const all = new Set(toBuild.length > 0 ? [builder, ...names] : names)
-  for (const image of new Set([...all].map((name) => machine(name).image))) await ensureImage(image, say)
+  const images = new Set([...all].map((name) => machine(name).image))
+  await Promise.all([...images].map((image) => ensureImage(image, say)))
   await ensureNetwork()
 
   const start = (/** @type {string} */ name) => upOne(name, { say })
