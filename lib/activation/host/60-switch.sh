@@ -40,6 +40,11 @@ run_switch() { # SYSTEM ACTION LIMIT-IN-CENTISECONDS
   echo "exit $switch_exit" >> "$here/log"
 }
 
+# True when no other switch runs on the host, or as soon as it is over. Newer releases refuse to wait themselves.
+switch_is_free() { # SECONDS
+  [ ! -e /run/nixos/switch-to-configuration.lock ] || flock -w "$1" /run/nixos/switch-to-configuration.lock true
+}
+
 # The lists of units that an interrupted switch still had to start, restart or reload: the next switch reads them.
 # Kept are those that the system we go back to has.
 filter_switch_lists() { # SYSTEM

@@ -71,6 +71,7 @@ activate() {
     sleep 0.1
     waited=$((waited + 1))
   done
+  switch_is_free 10 || { finish untouched "another switch-to-configuration runs on the host"; return; }
   if [ "$mode" = boot ]; then confirm_system; return; fi
   set_state activating
   switch_exit=0
@@ -151,6 +152,7 @@ roll_back() { # REASON
     return
   fi
   if [ -e "$here/switched" ]; then
+    switch_is_free "$switch_seconds"
     filter_switch_lists "$old"
     export NIXOS_NO_CHECK=1
     run_switch "$old" test $((switch_seconds * 100))
@@ -170,7 +172,7 @@ roll_back() { # REASON
   next=$(boot_default)
   if [ "$next" != "$old_boot" ] || [ "$(profile_generation_link)" != "$old_profile_link" ]; then
     finish needs-hands "$why; and going back failed: the next boot would run $next"
-  elif [ "$now" = "$old" ] && { [ ! -e "$here/switched" ] || [ "$switch_exit" = 0 ] || [ "$switch_exit" = 4 ]; }; then
+  elif [ "$now" = "$old" ] && { [ ! -e "$here/switched" ] || [ "$switch_exit" = 0 ] || [ "$switch_exit" = 4 ] || units_restored; }; then
     if [ -e "$here/switched" ]; then finish rolled-back "$why"; else finish untouched "$why"; fi
   elif [ "$next" = "$old" ] || [ "$next" = unknown ]; then
     finish rebooting "$why; the old system could not be activated again, so the host reboots into it"
@@ -179,6 +181,9 @@ roll_back() { # REASON
     finish needs-hands "$why; and the old system could not be activated again (exit code $switch_exit)"
   fi
 }
+
+# Whatever the exit code of going back was: the units are as they were.
+units_restored() { [ -z "$(units | unit_problems "$here/units" /dev/null)" ]; }
 
 profile_generation_link() { readlink "$system_profile" 2> /dev/null || true; }
 
