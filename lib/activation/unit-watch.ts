@@ -3,8 +3,16 @@ import { createInterface } from 'node:readline'
 import type { Machine } from '../machine/machine.ts'
 import { type HostProgram, verbCommand } from './host-program.ts'
 
-/** One answer: what got worse since before the switch, `UNIT WHY` each. Empty: nothing did. */
-export type UnitProblems = readonly string[]
+export interface UnitProblem {
+  readonly unit: string
+  /** what the unit does instead of running: `failed`, `keeps restarting` */
+  readonly why: string
+  /** no waiting makes it better */
+  readonly final: boolean
+}
+
+/** One answer: what got worse since before the switch. Empty: nothing did. */
+export type UnitProblems = readonly UnitProblem[]
 
 /** Answers as long as it is iterated: whenever something changes, and every few seconds. Ends when contact is lost. */
 export async function* watchUnits(
@@ -19,9 +27,10 @@ export async function* watchUnits(
     // Standard input stays open: its end is what tells the host to stop watching.
     channel.stdin.on('error', () => {})
     channel.stdin.write(tools.program)
-    let problems: string[] = []
+    let problems: UnitProblem[] = []
     for await (const line of createInterface({ input: channel.stdout })) {
-      if (line.startsWith('unit ')) problems.push(line.slice('unit '.length))
+      const [, unit, verdict, why] = /^unit (\S+) (final|passing) (.+)$/.exec(line) ?? []
+      if (unit !== undefined && why !== undefined) problems.push({ unit, why, final: verdict === 'final' })
       else if (line.startsWith('units ')) {
         yield problems
         problems = []

@@ -8,6 +8,7 @@ import {
   type TransactionListener,
   type TransactionRequest,
 } from '../activation/transaction.ts'
+import { confirmAllowanceMs } from '../inventory/confirm-window.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
@@ -24,8 +25,6 @@ export type Transacted =
 const retryMs = 1_000
 /** Time that the host may need to go back, beyond the limits that it keeps itself. */
 const rollBackAllowanceMs = 60_000
-/** What the confirmation needs at the end of the window, on a slow link. */
-const confirmAllowanceMs = 3_000
 
 export async function transact(
   place: { host: Host; session: Session; tools: Tools },

@@ -81,9 +81,7 @@ async function* watched(machine: Machine, tools: Tools, id: string, signal: Abor
     if (first === undefined) yield { healthy: true }
     else {
       const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''
-      // A unit that failed or was restarted stays so; one that is being started again may still come.
-      const final = problems.some((problem) => / (failed|was restarted by systemd)$/.test(problem))
-      yield { healthy: false, reason: `${first}${more}`, final }
+      yield { healthy: false, reason: `${first.unit} ${first.why}${more}`, final: problems.some(({ final }) => final) }
     }
   }
 }

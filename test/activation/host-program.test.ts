@@ -73,22 +73,22 @@ const failed = { active: 'failed', sub: 'failed' }
 const inactive = { active: 'inactive', sub: 'dead' }
 const cases: [title: string, before: string[], after: string[], now: string[], problems: string[]][] = [
   ['nothing changed', [unit('a.service')], [unit('a.service')], [unit('a.service')], []],
-  ['a unit failed newly', [unit('a.service')], [], [unit('a.service', failed)], ['a.service failed']],
-  ['a new unit failed', [], [], [unit('a.service', failed)], ['a.service failed']],
+  ['a unit failed newly', [unit('a.service')], [], [unit('a.service', failed)], ['a.service final failed']],
+  ['a new unit failed', [], [], [unit('a.service', failed)], ['a.service final failed']],
   ['a unit that had failed before is no reason', [unit('a.service', failed)], [], [unit('a.service', failed)], []],
   [
     'a crash loop never shows as failed',
     [unit('a.service')],
     [],
     [unit('a.service', { active: 'activating', sub: 'auto-restart' })],
-    ['a.service keeps restarting'],
+    ['a.service passing keeps restarting'],
   ],
   [
     'a unit was restarted since the switch',
     [unit('a.service')],
     [unit('a.service')],
     [unit('a.service', { restarts: '1' })],
-    ['a.service was restarted by systemd'],
+    ['a.service final was restarted by systemd'],
   ],
   [
     'restarts from before the switch do not count',
@@ -102,7 +102,7 @@ const cases: [title: string, before: string[], after: string[], now: string[], p
     [],
     [],
     [unit('a.service', { ...inactive, tried: '0', started: '0' })],
-    ['a.service was not started, although it is wanted'],
+    ['a.service final was not started, although it is wanted'],
   ],
   ['a unit whose condition was not met is fine', [], [], [unit('a.service', { ...inactive, started: '0' })], []],
   [
@@ -110,7 +110,7 @@ const cases: [title: string, before: string[], after: string[], now: string[], p
     [unit('a.service')],
     [],
     [unit('a.service', inactive)],
-    ['a.service is inactive, and was active before'],
+    ['a.service passing is inactive, and was active before'],
   ],
   [
     'a unit that nobody wants any more may stop',

@@ -24,14 +24,15 @@ units() {
 }
 
 # The problems of `units` lines on standard input, judged against the snapshot BEFORE and the one taken right
-# after the switch (AFTER, may be missing): one line each, `UNIT WHY`. Empty output: nothing got worse.
+# after the switch (AFTER, may be missing): one line each, `UNIT final|passing WHY`. Empty output: nothing got worse.
+# Final is what no waiting makes better.
 unit_problems() { # BEFORE AFTER
   awk -v before="$1" -v after="$2" '
     # What is wrong with a unit by itself, whatever was before.
     function trouble(active, sub_, load, type, tried, started, job, want) {
-      if (active == "failed") return "failed"
-      if (sub_ ~ /^auto-restart/) return "keeps restarting"
-      if (want && load == "loaded" && active == "inactive" && !tried && !started && !job) return "was not started, although it is wanted"
+      if (active == "failed") return "final failed"
+      if (sub_ ~ /^auto-restart/) return "passing keeps restarting"
+      if (want && load == "loaded" && active == "inactive" && !tried && !started && !job) return "final was not started, although it is wanted"
       return ""
     }
     BEGIN {
@@ -46,9 +47,9 @@ unit_problems() { # BEFORE AFTER
     {
       now = trouble($3, $4, $2, $6, $9, $10, $11, $12)
       if (now != "" && was[$1] == "") print $1, now
-      else if (known[$1] && $5 > restarts[$1] && was[$1] !~ /restarting/) print $1, "was restarted by systemd"
+      else if (known[$1] && $5 > restarts[$1] && was[$1] !~ /restarting/) print $1, "final was restarted by systemd"
       else if (active[$1] && $3 == "inactive" && $12 && $2 == "loaded" && $6 != "oneshot" && !$11)
-        print $1, "is inactive, and was active before"
+        print $1, "passing is inactive, and was active before"
     }'
 }
 
