@@ -13,8 +13,8 @@ const path = '/run/wrappers/bin:/run/current-system/sw/bin:/usr/local/bin:/usr/s
 export function insideCommand(name, argv) {
   const first = firstProcess(machine(name) && name)
   if (first === undefined) throw new Error(`${name} is not on`)
-  const namespaces = ['--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup']
-  const environment = ['/usr/bin/env', '-i', `PATH=${path}`, 'HOME=/root', 'LANG=C.UTF-8']
+  const namespaces = ['--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root']
+  const environment = ['/usr/bin/env', '--ignore-environment', '--chdir=/', `PATH=${path}`, 'HOME=/root', 'LANG=C.UTF-8']
   return ['nsenter', `--target=${first}`, ...namespaces, '--', ...environment, ...argv]
 }
 
