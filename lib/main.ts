@@ -10,6 +10,14 @@ import { Problem } from './problem.ts'
 /** Everything that isn't needed for `--help` is loaded when it is. Resolves with the exit code; never rejects. */
 export async function main(words: readonly string[], streams: Streams = process): Promise<number> {
   const terminal = openTerminal(streams)
+  const exitCode = await run(words, terminal, streams.env)
+  const lost = await terminal.flush()
+  if (lost === undefined) return exitCode
+  terminal.err.print([[`deploy: error: the result could not be written: ${lost}`]])
+  return exitCode || 1
+}
+
+async function run(words: readonly string[], terminal: OpenTerminal, env: Streams['env']): Promise<number> {
   let interrupts: Interrupts | undefined
   try {
     const { parseArguments } = await import('./cli/arguments.ts')
@@ -28,9 +36,8 @@ export async function main(words: readonly string[], streams: Streams = process)
     // Whatever is thrown after Ctrl-C is most likely thrown because of it.
     const error = interrupts?.signal.aborted && !(thrown instanceof Problem) ? interrupts.signal.reason : thrown
     const { tellFailure } = await import('./cli/failure.ts')
-    return tellFailure(error, { words, terminal, debug: Boolean(streams.env['DEPLOY_DEBUG']) })
+    return tellFailure(error, { words, terminal, debug: Boolean(env['DEPLOY_DEBUG']) })
   } finally {
-    await terminal.flush()
     interrupts?.release()
   }
 }

@@ -3,6 +3,7 @@ import yargs, { type Argv } from 'yargs'
 import { closest } from '../inventory/suggestion.ts'
 import { Problem } from '../problem.ts'
 import type { ControlMachine } from './control-machine.ts'
+import { helpText } from './help.ts'
 import type { Verb } from './verb.ts'
 
 export type Parsed =
@@ -20,32 +21,27 @@ export interface CommandLine {
 export async function parseArguments(words: readonly string[], commandLine: CommandLine): Promise<Parsed> {
   if (words[0] === 'help') return parseArguments([...words.slice(1), '--help'], commandLine)
   let chosen: { verb: Verb; typed: Record<string, unknown> } | undefined
-  const parser = parserOf(words, commandLine, (verb, typed) => {
+  const parser = parserOf(words, commandLine.verbs, (verb, typed) => {
     chosen = { verb, typed }
   })
-  let text = ''
-  await parser.parse([...words], {}, (_error, _typed, output) => {
-    text = output
-  })
-  // Help, or the version.
-  if (text !== '') return { kind: 'text', text: `${text.trimEnd()}\n` }
+  await parser.parse()
   if (!chosen) throw usage('nothing to do')
   const { verb, typed } = chosen
   refuseUnknown(verb, typed)
-  const help = async () => {
-    const parsed = await parseArguments([...(verb.name ? [verb.name] : []), '--help'], commandLine)
-    return parsed.kind === 'text' ? parsed.text : ''
-  }
+  const help = helpText(verb, commandLine.verbs, Math.min(100, commandLine.columns))
   const { host, _: rest, ...options } = typed
+  if (options['help']) return { kind: 'text', text: help }
+  if (options['version']) return { kind: 'text', text: `${commandLine.version}\n` }
   // What follows `--` is left over by yargs, behind the name of the verb.
   const leftOver = (rest as unknown[]).slice(verb.name === '' ? 0 : 1)
+  for (const [name, { coerce }] of Object.entries(verb.options)) if (coerce) options[name] = coerce(options[name])
   const given = { ...options, words: [...[host ?? []].flat(), ...leftOver].map(String), help }
   return { kind: 'verb', verb, run: (machine) => verb.run(given as never, machine) }
 }
 
 type OnVerb = (verb: Verb, typed: Record<string, unknown>) => void
 
-function parserOf(words: readonly string[], { verbs, version, columns }: CommandLine, onVerb: OnVerb): Argv {
+function parserOf(words: readonly string[], verbs: readonly Verb[], onVerb: OnVerb): Argv {
   const parser = yargs([...words])
     .scriptName('deploy')
     .locale('en')
@@ -58,16 +54,12 @@ function parserOf(words: readonly string[], { verbs, version, columns }: Command
       'parse-numbers': false,
       'parse-positional-numbers': false,
     })
-    .wrap(Math.min(100, columns))
-    .version(version)
-    .help()
-    .alias('help', 'h')
-    .group(['help', 'version'], 'Output:')
-    .epilogue(
-      'Exit codes: 0 done, 1 a host was not deployed, 2 usage, 3 a host needs hands, 4 only unreachable or locked.',
-    )
-    .fail((message: string, error: Error | undefined) => {
-      throw error ?? usage(message.charAt(0).toLowerCase() + message.slice(1).replace(/\s*\n\s*/g, ' '))
+    .help(false)
+    .version(false)
+    .option('help', { alias: 'h', type: 'boolean' })
+    .option('version', { type: 'boolean' })
+    .fail((message: string) => {
+      throw usage(message.charAt(0).toLowerCase() + message.slice(1))
     })
   for (const verb of verbs) {
     const hasHosts = verb.words !== ''
@@ -76,9 +68,9 @@ function parserOf(words: readonly string[], { verbs, version, columns }: Command
       `${verb.name || '$0'}${hasHosts ? ' [host..]' : ''}`,
       verb.summary,
       (own) => {
-        if (hasHosts) own.positional('host', { type: 'string', describe: "names, @tags or patterns like 'pi-*'" })
-        own.options(verb.options)
-        for (const [line, meaning] of verb.examples) own.example(line, meaning)
+        if (hasHosts) own.positional('host', { type: 'string' })
+        // yargs would turn what `coerce` throws into an error of its own.
+        for (const [name, option] of Object.entries(verb.options)) own.option(name, { ...option, coerce: undefined })
         return own
       },
       (typed) => onVerb(verb, typed),

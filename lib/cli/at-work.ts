@@ -2,6 +2,7 @@
 import type { Report } from '../deployment/event.ts'
 import type { Tools } from '../deployment/tools.ts'
 import type { Host, Inventory } from '../inventory/inventory.ts'
+import { wrapped } from '../screen/width.ts'
 import type { ControlMachine } from './control-machine.ts'
 import { manyHostsProgress } from './many-hosts-progress.ts'
 import { oneHostProgress } from './one-host-progress.ts'
@@ -20,7 +21,12 @@ export async function atWork<T>(work: Work, machine: ControlMachine, story: (too
   const { isWatched, animates } = terminal
   const hosts = work.hosts.map(({ name }) => name)
   const progress = progressFor({ hosts, isWatched, animates, verbose: work.verbose ?? false })
-  const report: Report = (event) => terminal.err.print(progress.take(event, clock.monotonic()))
+  const report: Report = (event) => {
+    const lines = progress.take(event, clock.monotonic())
+    const columns = terminal.err.columns ?? Number.POSITIVE_INFINITY
+    // What is cut off a stage or a log doesn't matter; a warning is to be read to its end.
+    terminal.err.print(event.kind === 'warning' ? lines.flatMap((line) => wrapped(line, columns, 4)) : lines)
+  }
   const live = terminal.live((rows) => progress.frame(clock.monotonic(), rows))
   try {
     const { tools, close } = await machine.open(work.inventory, report)

@@ -6,7 +6,7 @@ interface Choice {
   readonly words: readonly string[]
   readonly all: boolean | undefined
   readonly hosts: string | undefined
-  help(): Promise<string>
+  readonly help: string
 }
 
 /** Rejects with a Problem of kind `usage`; help is shown to who named nothing at all. */
@@ -15,7 +15,7 @@ export async function chosenHosts(
   machine: ControlMachine,
 ): Promise<{ inventory: Inventory; hosts: Host[] }> {
   const all = choice.all ?? false
-  if (choice.words.length === 0 && !all) machine.terminal.err.write(`${await choice.help()}\n`)
+  if (choice.words.length === 0 && !all) machine.terminal.err.write(`${choice.help}\n`)
   const inventory = await readInventoryAt(choice.hosts, machine)
   const { selectHosts } = await import('../inventory/select.ts')
   return { inventory, hosts: selectHosts(inventory, choice.words, { all }) }

@@ -4,7 +4,7 @@ import type { Each } from '../deployment/realise.ts'
 import type { Host } from '../inventory/inventory.ts'
 import { Problem } from '../problem.ts'
 import { bad, careful, type Line, strong } from '../screen/line.ts'
-import { padded } from '../screen/width.ts'
+import { padded, wrapped } from '../screen/width.ts'
 import { below } from './below.ts'
 import type { ControlMachine } from './control-machine.ts'
 import { hostWidth, type Room, summaryLines } from './outcome-lines.ts'
@@ -32,7 +32,11 @@ export function concludeOutcomes(outcomes: readonly Outcome[], output: Output, m
   )
   const { out } = machine.terminal
   if (output.json) out.write(jsonText({ outcomes, exitCode: code }))
-  else out.print(summaryLines(outcomes, { columns: out.columns, verbose: output.verbose ?? false }))
+  else {
+    // Apart from the hosts that were told of as they ended.
+    if (outcomes.length > 1 && machine.terminal.animates) machine.terminal.err.print([[]])
+    out.print(summaryLines(outcomes, { columns: out.columns, verbose: output.verbose ?? false }))
+  }
   return code
 }
 
@@ -78,7 +82,10 @@ function failureLines(name: string, problem: Problem, room: Room): Line[] {
   const kind = kindOf(problem)
   const mild = kind === 'unreachable' || kind === 'locked'
   const word = kind === 'untouched' ? 'failed' : kind
-  return [[mild ? careful('✗') : bad('✗'), ` ${name}  `, strong(word), `  ${problem.message}`], ...below(problem, room)]
+  // It may have been the builder that failed.
+  const other = problem.host !== undefined && problem.host !== name.trimEnd() ? `${problem.host}: ` : ''
+  const line = [mild ? careful('✗') : bad('✗'), ` ${name}  `, strong(word), `  ${other}${problem.message}`]
+  return [...wrapped(line, room.columns ?? Number.POSITIVE_INFINITY, 4), ...below(problem, room)]
 }
 
 /** Somebody who pressed Ctrl-C is told so, unless there is something worse to tell. */

@@ -18,7 +18,11 @@ export function tellFailure(error: unknown, { words, terminal, debug }: Run): nu
   const verbose = words.includes('-v') || words.includes('--verbose')
   const problem = error instanceof Problem ? error : undefined
   const exitCode = problem ? exitCodeOf(problem) : exitCodes.internal
-  terminal.err.print(problem ? problemLines(problem, { verbose }) : internalLines(error, debug || verbose))
+  terminal.err.print(
+    problem
+      ? problemLines(problem, { columns: terminal.err.columns, verbose })
+      : internalLines(error, debug || verbose),
+  )
   if (words.includes('--json')) {
     const told = problem ?? new Problem(`internal: ${messageOf(error)}`)
     terminal.out.write(jsonText({ error: problemData(told), exitCode }))

@@ -61,7 +61,7 @@ function ownLines(event: DeploymentEvent, width: number, verbose: boolean): Line
     case 'outcome':
       return [outcomeLine(event.outcome, width)]
     case 'note':
-      return [[`${name}: ${event.stage}: ${event.text}`]]
+      return verbose ? [[`${name}: ${event.stage}: ${event.text}`]] : []
     case 'log':
       return verbose ? [[quiet(`${name} │ `), event.line]] : []
     default:

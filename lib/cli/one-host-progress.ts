@@ -19,10 +19,10 @@ export function oneHostProgress({ verbose }: Pick<Audience, 'verbose'>): Progres
   }
 }
 
-const described = ({ stage, since, text }: Doing, now: number): Line => [
+const described = ({ stage, since, text, isNote }: Doing, now: number): Line => [
   `${stage} `,
   quiet(formatDuration(now - since)),
-  ...(text ? [`  ${text}`] : []),
+  ...(text && !isNote ? [`  ${text}`] : []),
 ]
 
 /** A stage that ended in a roll back failed; so did the last one before a bad outcome, unless it was to roll back. */

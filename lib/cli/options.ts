@@ -12,7 +12,7 @@ export function once<T>(name: string, value: T | readonly T[]): T {
   return value as T
 }
 
-const group = { hosts: 'Which hosts:', how: 'How:', evaluation: 'Passed on to Nix:', output: 'Output:' }
+const group = { hosts: 'Hosts', how: 'How', evaluation: 'Passed on to Nix', output: 'Output' }
 
 export const selectionOptions = {
   all: { type: 'boolean', describe: 'every host of the inventory', group: group.hosts },
@@ -20,6 +20,7 @@ export const selectionOptions = {
     alias: 'f',
     type: 'string',
     requiresArg: true,
+    value: 'FILE',
     describe: 'the inventory; default: hosts.yaml here or in a directory above',
     group: group.hosts,
     coerce: (value: string | undefined) => once('--hosts', value),
@@ -40,7 +41,8 @@ export const modeOption = {
   mode: {
     type: 'string',
     requiresArg: true,
-    describe: `${modes.join(' | ')}; default: switch`,
+    value: 'MODE',
+    describe: `${modes.join(', ')}; default: switch`,
     group: group.how,
     coerce: (value: string | undefined): Mode => {
       const word = once('--mode', value) ?? 'switch'
@@ -59,6 +61,7 @@ export const parallelOption = {
   parallel: {
     type: 'string',
     requiresArg: true,
+    value: 'N',
     describe: 'at most so many hosts at once',
     group: group.how,
     coerce: (value: string | undefined): number | undefined => wholeNumber('--parallel', value),
@@ -80,14 +83,16 @@ export const evaluationOptions = {
   option: {
     type: 'string',
     nargs: 2,
-    describe: 'NAME VALUE: a setting of nix.conf; may be repeated',
+    value: 'NAME VALUE',
+    describe: 'a setting of nix.conf; may be repeated',
     group: group.evaluation,
     coerce: pairs,
   },
   'override-input': {
     type: 'string',
     nargs: 2,
-    describe: 'NAME REFERENCE: another source for an input of the flake; may be repeated',
+    value: 'NAME REFERENCE',
+    describe: 'another source for an input of the flake; may be repeated',
     group: group.evaluation,
     coerce: pairs,
   },

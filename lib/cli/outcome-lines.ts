@@ -37,7 +37,7 @@ function tail(outcome: Outcome): Span[] {
     formatDuration(outcome.milliseconds),
     outcome.sentBytes > 0 ? `${formatBytes(outcome.sentBytes)} sent` : '',
   ].filter((fact) => fact !== '')
-  return [...(outcome.reason ? [`  ${outcome.reason}`] : []), quiet(`  ${facts.join(', ')}`)]
+  return outcome.reason ? [`  ${outcome.reason}`, quiet(` (${facts.join(', ')})`)] : [quiet(`  ${facts.join(', ')}`)]
 }
 
 export function summaryLines(outcomes: readonly Outcome[], room: Room): Line[] {
@@ -54,7 +54,8 @@ export function summaryLines(outcomes: readonly Outcome[], room: Room): Line[] {
       ...(isTold ? [[quiet(`    as for ${same}`)]] : below(outcome, room)),
     ]
   })
-  return outcomes.length > 1 ? [...lines, [quiet(totals(outcomes))]] : lines
+  if (outcomes.length === 1) return lines
+  return [...lines, ...wrapped([quiet(totals(outcomes))], room.columns ?? Number.POSITIVE_INFINITY, 2)]
 }
 
 /** A reason for failure that doesn't fit goes on below; what went well is cut. */

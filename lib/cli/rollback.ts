@@ -21,8 +21,9 @@ export const rollback = verb({
     to: {
       type: 'string',
       requiresArg: true,
+      value: 'N',
       describe: 'the number of a generation',
-      group: 'How:',
+      group: 'How',
       coerce: (value: string | undefined): number | undefined => wholeNumber('--to', value),
     },
     ...modeOption,

@@ -9,6 +9,8 @@ export interface Doing {
   readonly since: number
   /** the last that was heard of it */
   readonly text: string
+  /** that was a note, which may have a line of its own */
+  readonly isNote: boolean
 }
 
 export interface UnderWay {
@@ -29,13 +31,19 @@ export function underWay(): UnderWay {
       switch (event.kind) {
         case 'stage':
           if (before?.stage === event.stage) return undefined
-          doing.set(host, { host, stage: event.stage, since: now, text: '' })
+          doing.set(host, { host, stage: event.stage, since: now, text: '', isNote: false })
           return before
         case 'progress':
         case 'note':
-          if (!before) doing.set(host, { host, stage: event.stage, since: now, text: event.text })
           // A builder that works for this host already is no news while the host is still in an earlier stage.
-          else if (before.stage === event.stage) doing.set(host, { ...before, text: event.text })
+          if (before && before.stage !== event.stage) return undefined
+          doing.set(host, {
+            host,
+            stage: event.stage,
+            since: before?.since ?? now,
+            text: event.text,
+            isNote: event.kind === 'note',
+          })
           return undefined
         case 'outcome':
         case 'done':

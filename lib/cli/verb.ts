@@ -2,14 +2,15 @@
 import type { InferredOptionTypes, Options } from 'yargs'
 import type { ControlMachine } from './control-machine.ts'
 
-export type OptionTable = Readonly<Record<string, Options>>
+/** `value` is what help calls the words behind the option. */
+export type OptionTable = Readonly<Record<string, Options & { readonly value?: string }>>
 
 /** What was typed, read and checked. */
 export type Given<T extends OptionTable> = InferredOptionTypes<T> & {
   /** Hosts, tags and patterns. */
   readonly words: readonly string[]
   /** The text that `--help` shows. */
-  help(): Promise<string>
+  readonly help: string
 }
 
 export interface Verb<T extends OptionTable = OptionTable> {

@@ -14,8 +14,8 @@ export interface Streams {
 }
 
 export interface OpenTerminal extends Terminal {
-  /** Resolves when everything is written, as far as somebody reads it. */
-  flush(): Promise<void>
+  /** Resolves when everything is written as far as somebody reads it; with why not, when a result could not be written. */
+  flush(): Promise<string | undefined>
 }
 
 export function openTerminal(streams: Streams): OpenTerminal {
@@ -23,7 +23,7 @@ export function openTerminal(streams: Streams): OpenTerminal {
   const animates = canAnimate(stderr, env)
   /** While something moves at the bottom, lines are written above it. */
   let live: ReturnType<typeof startLive> | undefined
-  const screens = [stdout, stderr].map((stream): Screen & { flush(): Promise<void> } => {
+  const screens = [stdout, stderr].map((stream): Screen & { flush(): Promise<string | undefined> } => {
     const output = writer(stream)
     const screen = {
       get columns() {
@@ -67,7 +67,8 @@ export function openTerminal(streams: Streams): OpenTerminal {
     },
     askHidden: hiddenQuestions({ stdin, stderr, pause: (question) => (live ? live.pause(question) : question()) }),
     flush: async () => {
-      await Promise.all([out.flush(), err.flush()])
+      const [lost] = await Promise.all([out.flush(), err.flush()])
+      return lost
     },
   }
 }
@@ -77,18 +78,19 @@ const spinnerWidth = 2
 
 /** When the reader has gone (EPIPE) or the terminal was closed (EIO), the work goes on, and nothing more is written. */
 function writer(stream: NodeJS.WriteStream) {
-  let broken = false
-  stream.on('error', () => {
-    broken = true
+  let broken: NodeJS.ErrnoException | undefined
+  stream.on('error', (error) => {
+    broken ??= error
   })
+  const why = () => (broken && broken.code !== 'EPIPE' && broken.code !== 'EIO' ? broken.message : undefined)
   return {
     write(text: string) {
       if (!broken) stream.write(text)
     },
     flush: () =>
-      new Promise<void>((resolve) => {
-        if (broken) resolve()
-        else stream.write('', () => resolve())
+      new Promise<string | undefined>((resolve) => {
+        if (broken) resolve(why())
+        else stream.write('', () => setImmediate(() => resolve(why())))
       }),
   }
 }

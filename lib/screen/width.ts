@@ -37,22 +37,47 @@ export function fitted(line: Line, columns: number, ellipsis = '…'): Line {
   return fitting
 }
 
-/** Broken between words; every line but the first begins with `indent` blanks. A word that is too long stays whole. */
+/** Broken between words, or inside a word that is too long; every line but the first begins with `indent` blanks. */
 export function wrapped(line: Line, columns: number, indent: number): Line[] {
-  const lines: Span[][] = [[]]
+  const room = Math.max(1, columns - indent)
+  const lines: Span[][] = []
+  let current: Span[] = []
   let used = 0
-  let isEmpty = true
+  let hasWord = false
+  const end = () => {
+    // The blank that a line was broken at belongs to neither side.
+    const last = current.pop()
+    if (last !== undefined) current.push(withText(last, textOf(last).trimEnd()))
+    lines.push(current)
+    current = [' '.repeat(indent)]
+    used = indent
+    hasWord = false
+  }
   for (const span of line) {
     for (const word of textOf(span).split(/(?<=\s)(?=\S)/)) {
-      if (!isEmpty && used + widthOf(word.trimEnd()) > columns) {
-        lines.push([' '.repeat(indent)])
-        used = indent
-        isEmpty = true
+      for (const piece of pieces(word, room)) {
+        if (hasWord && used + widthOf(piece.trimEnd()) > columns) end()
+        current.push(withText(span, piece))
+        used += widthOf(piece)
+        if (piece.trim() !== '') hasWord = true
       }
-      lines.at(-1)?.push(withText(span, word))
-      used += widthOf(word)
-      if (word.trim() !== '') isEmpty = false
     }
   }
-  return lines
+  return [...lines, current]
+}
+
+function pieces(word: string, room: number): string[] {
+  if (widthOf(word.trimEnd()) <= room) return [word]
+  const parts = ['']
+  let used = 0
+  for (const character of word) {
+    const width = columnsOf(character)
+    if (used + width > room) {
+      parts.push('')
+      used = 0
+    }
+    parts[parts.length - 1] += character
+    used += width
+  }
+  return parts
 }
