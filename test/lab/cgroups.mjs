@@ -34,7 +34,11 @@ export function makeGroups(name) {
 
 /** @param {string} group */
 function allowLimits(group) {
-  writeFileSync(join(group, 'cgroup.subtree_control'), '+memory')
+  try {
+    writeFileSync(join(group, 'cgroup.subtree_control'), '+memory')
+  } catch {
+    // inside somebody's container: then there is no limit, and the test of it fails
+  }
 }
 
 /** @param {string} name @param {number} bytes */

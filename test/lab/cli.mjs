@@ -5,10 +5,12 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { hostProcesses, memory } from './cgroups.mjs'
 import { insideCommand } from './inside.mjs'
+import { wipeAll } from './lab.mjs'
 import { address, machineNames } from './machines.mjs'
 import { linkDown, linkUp, onTheNetwork } from './network.mjs'
 import { machinePaths } from './paths.mjs'
 import { power, powerCut, powerOn, wipe } from './power.mjs'
+import { ensureRequirements, whyNoLab } from './requirements.mjs'
 import { sshCommand } from './ssh.mjs'
 import { down, up } from './up.mjs'
 
@@ -39,7 +41,12 @@ const hand = (argv) =>
 
 /** @type {Record<string, (...words: string[]) => unknown>} */
 const verbs = {
-  up: (...names) => up(names.length > 0 ? names : ['forge', 'dave', 'control'], { say }),
+  up: (...names) => {
+    ensureRequirements(say)
+    const reason = whyNoLab()
+    if (reason !== undefined) throw new Error(reason)
+    return up(names.length > 0 ? names : ['forge', 'dave', 'control'], { say })
+  },
   down: (...names) => down(names.length > 0 ? names : undefined),
   status: () => {
     for (const name of machineNames) {
@@ -67,9 +74,7 @@ const verbs = {
     const file = machinePaths(name).console
     if (existsSync(file)) say(readFileSync(file, 'utf8'))
   },
-  wipe: async (...names) => {
-    for (const name of names.length > 0 ? names : machineNames) await wipe(name)
-  },
+  wipe: (...names) => (names.length > 0 ? Promise.all(names.map((name) => wipe(name))) : wipeAll()),
 }
 
 function fail() {

@@ -14,7 +14,14 @@ export function insideCommand(name, argv) {
   const first = firstProcess(machine(name) && name)
   if (first === undefined) throw new Error(`${name} is not on`)
   const namespaces = ['--mount', '--uts', '--ipc', '--net', '--pid', '--cgroup', '--root']
-  const environment = ['/usr/bin/env', '--ignore-environment', '--chdir=/', `PATH=${path}`, 'HOME=/root', 'LANG=C.UTF-8']
+  const environment = [
+    '/usr/bin/env',
+    '--ignore-environment',
+    '--chdir=/',
+    `PATH=${path}`,
+    'HOME=/root',
+    'LANG=C.UTF-8',
+  ]
   return ['nsenter', `--target=${first}`, ...namespaces, '--', ...environment, ...argv]
 }
 

@@ -113,6 +113,26 @@ test('a full disk is full', async (t) => {
   t.equal((await lab.inside('dave', 'rm /var/fill /var/more; nix-store --add /etc/hosts')).code, 0)
 })
 
+test('the hosts are of three ages: Nix 2.8 to 2.34, systemd 252 to 262', async (t) => {
+  const hosts = ['erin', 'frank', 'grace']
+  await lab.up(hosts)
+  const versions = hosts.map((name) =>
+    said(name, 'nix --version; systemctl --version | head -n 1; systemctl is-system-running'),
+  )
+  const [erin, frank, grace] = await Promise.all(versions)
+  t.match(erin, /^nix \(Nix\) 2\.26\..*\nsystemd 257 .*\nrunning$/)
+  t.match(grace, /^nix \(Nix\) 2\.8\..*\nsystemd 252 .*\nrunning$/)
+  // the newest that Debian has
+  const [, nix, systemd] = /^nix \(Nix\) 2\.(\d+)\..*\nsystemd (\d+) .*\nrunning$/.exec(frank ?? '') ?? []
+  t.ok(Number(nix) >= 34, frank)
+  t.ok(Number(systemd) >= 260, frank)
+  for (const name of hosts) {
+    t.match(await lab.ssh('control', `ssh ${name} sudo nix-store --add /etc/hostname`), { code: 0 })
+    t.equal(lab.memory(name).limit, 1024 ** 3)
+  }
+  await lab.down(hosts)
+})
+
 test('nothing of the lab is in the network or among the mounts of this computer', (t) => {
   t.notMatch(readFileSync('/proc/self/mountinfo', 'utf8'), lab.stateDirectory)
   t.notMatch(readFileSync('/proc/net/dev', 'utf8'), 'br0')
