@@ -1,7 +1,10 @@
 /** The lab for tests: types and words are in lab.d.mts. */
 
+import { rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { machineNames } from './machines.mjs'
 import { removeNetwork } from './network.mjs'
+import { stateDirectory } from './paths.mjs'
 import { power, wipe } from './power.mjs'
 import { up } from './up.mjs'
 
@@ -33,4 +36,5 @@ export async function fresh(names) {
 export async function wipeAll() {
   await Promise.all(machineNames.map((name) => wipe(name)))
   await removeNetwork()
+  for (const directory of [join(stateDirectory, 'machines'), stateDirectory]) await rmdir(directory).catch(() => {})
 }
