@@ -13,8 +13,9 @@ type OnEvent = (event: NixEvent) => void
 
 /**
  * SetOptions is never sent, as over `ssh-ng://`: it would put values of ours in the place of the builder's own number
- * of jobs and cores. So Nix stops at the first failure, and has no verdict on the other builds (Nix 2.34 leaves them
- * out, 2.26 calls them failed without a message): those are asked for again.
+ * of jobs and cores. Then Nix stops at the first failure and has no verdict on the other builds (2.34 leaves them
+ * out, 2.26 calls them failed without a message): those are asked for again. A daemon started with
+ * `--option keep-going true` has them all at once; 2.8 passes that on only when it runs as root.
  */
 export async function build(
   connection: Connection,
