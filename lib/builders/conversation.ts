@@ -51,7 +51,7 @@ export class Conversation {
     about: { events: BuilderEvents; signal: AbortSignal },
   ): Promise<Conversation> {
     const { lock, sources, snapshots, firstQuestion, nixArguments } = request
-    const args = [lock, String(sources.length), ...sources.flat(), firstQuestion, ...nixArguments]
+    const args = [lock, String(sources.length), ...sources.flat(), oneLine(firstQuestion), ...nixArguments]
     const channel = await machine.open({ argv: ['sh', '-c', evaluationScript, 'deploy', ...args] }, about.signal)
     const conversation = new Conversation(machine, channel, about)
     try {
@@ -75,7 +75,7 @@ export class Conversation {
   }
 
   async ask(question: string): Promise<Answer> {
-    this.#channel.stdin.write(`${question}\n`)
+    this.#channel.stdin.write(`${oneLine(question)}\n`)
     return await this.answer()
   }
 
@@ -138,6 +138,9 @@ export class Conversation {
     return new Problem(`${this.#machine.name} ${message}`, { stage: 'evaluate', hints, detail })
   }
 }
+
+/** The script puts the line ends back. */
+const oneLine = (question: string) => question.replaceAll('\n', '\u001e')
 
 const refusals: Record<string, { message: string; hints: string[] }> = {
   'no-nix': { message: 'has no nix command', hints: ['install Nix there, or name another builder'] },

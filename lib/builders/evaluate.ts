@@ -1,4 +1,5 @@
 /** Evaluates configurations on a machine with a shell, git and Nix. */
+import { closest } from '../inventory/suggestion.ts'
 import type { Machine } from '../machine/machine.ts'
 import { parseToplevels, toplevelsOf } from '../nix/toplevels.ts'
 import { Problem } from '../problem.ts'
@@ -109,11 +110,16 @@ function evaluated(name: string, { json, errors }: Answer): Evaluated | Problem 
   return found.get(name) ?? missing(name, names)
 }
 
-const missing = (name: string, names: readonly string[]) =>
-  new Problem(`the flake has no nixosConfigurations.${name}`, {
+function missing(name: string, names: readonly string[]): Problem {
+  const meant = closest(name, names)
+  return new Problem(`the flake has no nixosConfigurations.${name}`, {
     stage: 'evaluate',
-    hints: [names.length === 0 ? 'it has none at all' : `it has ${names.join(', ')}`],
+    hints: [
+      ...(meant === undefined ? [] : [`did you mean ${meant}?`]),
+      names.length === 0 ? 'it has none at all' : `it has ${names.join(', ')}`,
+    ],
   })
+}
 
 async function askedRevision(conversation: Conversation): Promise<string | undefined> {
   const { json } = await conversation.ask('metadata')

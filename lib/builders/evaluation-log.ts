@@ -47,7 +47,10 @@ export class EvaluationLog {
   #line(line: string): void {
     const parsed = parseLogLine(line)
     if (!parsed) return
-    if (parsed.kind === 'event') return this.#activities.on(parsed.event)
+    if (parsed.kind === 'event') {
+      this.#activities.on(parsed.event)
+      return
+    }
     for (const part of parsed.text.split('\n')) this.#events.log(part)
     if (parsed.level === 0) this.#errors.push(parsed.text)
     if (parsed.level === 1) this.#warning(parsed.text)

@@ -11,7 +11,8 @@
  * terminal, nothing else tells a command that nobody waits for it.
  *
  * Arguments: a name for the lock; the number of sources; eight for each source (see lib/builders/shipment.ts); the first
- * question; arguments of `nix eval`. A question is a function of nixosConfigurations, on one line, or `metadata`.
+ * question; arguments of `nix eval`. A question is a function of nixosConfigurations, with record separators for line ends, or
+ * `metadata`.
  */
 export const evaluationScript = String.raw`set -u
 umask 077
@@ -64,8 +65,10 @@ check_out() (
   if [ -n "$boundary" ]; then printf '%s\n' $boundary > .git/shallow; fi
   # By way of the mirror, where attributes don't convert anything.
   export GIT_DIR="$store" GIT_WORK_TREE="$tree" GIT_INDEX_FILE="$tree/.git/checked-out"
-  ours read-tree --reset -u "$worktree" && cp .git/checked-out .git/index || exit 1
-  if [ "$staged" != "$worktree" ]; then GIT_INDEX_FILE=$tree/.git/index ours read-tree --reset "$staged"; fi
+  ours read-tree --reset -u "$worktree" && cp -p .git/checked-out .git/index || exit 1
+  if [ "$staged" != "$worktree" ]; then GIT_INDEX_FILE=$tree/.git/index ours read-tree --reset "$staged" || exit 1; fi
+  # Later than any file: nobody else writes here, so none of them has to be read again to see whether it changed.
+  touch -t 203801010000 .git/checked-out .git/index
 )
 known() {
   if [ -n "$boundary" ]; then revision=tree; else revision=objectname; fi
@@ -119,7 +122,8 @@ run() {
   watch=$!
   wait "$nix"
   code=$?
-  kill "$watch" 2> /dev/null
+  # Not a signal that it could miss: right after the fork, a shell still has the traps of its parent.
+  kill -KILL "$watch" 2> /dev/null
   wait "$watch" 2> /dev/null
 }
 question=$1
@@ -128,7 +132,8 @@ while :; do
   if [ "$question" = metadata ]; then
     run flake metadata --json --no-write-lock-file "$flake"
   else
-    run eval --json --no-write-lock-file --apply "$question" "$flake#nixosConfigurations" "$@"
+    function=$(printf '%s' "$question" | tr '\036' '\n')
+    run eval --json --no-write-lock-file --apply "$function" "$flake#nixosConfigurations" "$@"
   fi
   printf '\036\n' >&2
   printf '\nexit %s\n' "$code"

@@ -61,7 +61,9 @@ function outcome(built: BuildResult, { parts, activities, said }: Told): StorePa
   if (ok) return new Problem(`${name} has no output named out`, { stage: 'build' })
   const words = [...said, message].join('\n')
   const failed = [...activities.lastLines].filter(([one]) => words.includes(one))
-  const logs = failed.map(([one, lines]) => [`last lines of ${shortName(one)}:`, ...lines].join('\n'))
+  // Nix shows them itself when the derivation is not just a dependency.
+  const unseen = failed.filter(([, lines]) => !message.includes(lines.at(-1) ?? ''))
+  const logs = unseen.map(([one, lines]) => [`last lines of ${shortName(one)}:`, ...lines].join('\n'))
   return new Problem(`build of ${name} failed`, {
     stage: 'build',
     detail: [message, ...logs].join('\n'),

@@ -54,7 +54,8 @@ GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null git -c init.defaultBranch=x in
 echo '* -text -filter -ident !working-tree-encoding' > "$tmp/git/info/attributes"
 printf '%s\n' "$objects" > "$tmp/git/objects/info/alternates"
 export GIT_INDEX_FILE=$tmp/index
-if [ -e "$index" ]; then cp -- "$index" "$GIT_INDEX_FILE" || exit 1; fi
+# With its time: what was changed right after the index was written is found by comparing the two.
+if [ -e "$index" ]; then cp -p -- "$index" "$GIT_INDEX_FILE" || exit 1; fi
 
 field top "$top"
 field prefix "$prefix"
@@ -83,7 +84,7 @@ else
   ours update-index -z --index-info < "$tmp/entries" || exit 1
   staged=$(ours write-tree 2> /dev/null) || staged=
   export GIT_INDEX_FILE=$tmp/worktree
-  if [ -e "$tmp/staged" ]; then cp "$tmp/staged" "$GIT_INDEX_FILE" || exit 1; fi
+  if [ -e "$tmp/staged" ]; then cp -p "$tmp/staged" "$GIT_INDEX_FILE" || exit 1; fi
   ours add -u -- . && worktree=$(ours write-tree) || exit 1
   # In the middle of a merge there is no tree for the index.
   if [ -z "$staged" ]; then staged=$worktree; fi

@@ -22,7 +22,7 @@ export interface SshBuilderParts {
 }
 
 // Nix may be outside the search path of a shell that is no login shell (a multi-user installation on another system).
-const daemonScript = String.raw`PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
+const daemonScript = `PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
 exec nix-daemon --stdio`
 
 export function sshBuilder(parts: SshBuilderParts): Builder {
@@ -32,7 +32,7 @@ export function sshBuilder(parts: SshBuilderParts): Builder {
 
   /** The connection there is, or a new one when there is none or it went away. */
   function machine(signal: AbortSignal): Promise<Machine> {
-    if (connection) return connection
+    if (connection !== undefined) return connection
     const fresh = parts.connect(signal)
     connection = fresh
     const forget = () => {

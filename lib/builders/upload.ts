@@ -4,7 +4,7 @@ import type { Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 
 // Unpacked one level down, since the archive brings the age of its top directory, and old ones are cleaned away.
-const uploadScript = String.raw`set -u
+const uploadScript = `set -u
 umask 077
 sources=$HOME/.cache/deploy/sources
 mkdir -p "$sources" && place=$(mktemp -d "$sources/path-XXXXXX") && mkdir "$place/source" || exit 1

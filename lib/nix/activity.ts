@@ -60,8 +60,8 @@ export class Activities {
     if (type !== result.buildLogLine) return
     const derivation = this.#building.get(id)
     const line = String(fields[0] ?? '')
-    if (derivation === undefined) return this.#listener.log(line)
-    this.#listener.log(`${shortName(derivation)}> ${line}`)
+    this.#listener.log(derivation === undefined ? line : `${shortName(derivation)}> ${line}`)
+    if (derivation === undefined) return
     const lines = this.#lastLines.get(derivation) ?? []
     this.#lastLines.set(derivation, [...lines, line].slice(-keptLines))
   }

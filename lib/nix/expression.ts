@@ -8,6 +8,3 @@ export function quoteString(text: string): string {
 }
 
 const escapes: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
-
-/** `[ "a" "b" ]` */
-export const quoteStrings = (texts: readonly string[]): string => `[ ${texts.map(quoteString).join(' ')} ]`

@@ -1,5 +1,5 @@
 /** The question that an evaluation asks of `nixosConfigurations`, and its answer. */
-import { quoteStrings } from './expression.ts'
+import { quoteString } from './expression.ts'
 import { type DerivationPath, parseDerivationPath } from './store-path.ts'
 
 export interface Toplevel {
@@ -16,15 +16,28 @@ export interface Toplevels {
 }
 
 /**
- * A function of `nixosConfigurations`, on one line, for `nix eval --apply`: derivation and system of the toplevels of
- * these configurations. Names that don't exist are left out; nothing else of the flake is evaluated.
+ * A function of `nixosConfigurations` for `nix eval --apply`: derivation and system of the toplevels of these
+ * configurations. Names that don't exist are left out; nothing else of the flake is evaluated. In lines, as Nix shows
+ * the ones that an error passed through.
  */
 export function toplevelsOf(configurations: readonly string[]): string {
-  const toplevel = 'c.config.system.build.toplevel'
-  const system = `c.pkgs.stdenv.hostPlatform.system or (c.config.nixpkgs.hostPlatform.system or ${toplevel}.system)`
-  const one = `{ inherit name; value = let c = cs.\${name}; in { derivation = ${toplevel}.drvPath; system = ${system}; }; }`
-  const wanted = `builtins.filter (name: cs ? \${name}) ${quoteStrings(configurations)}`
-  return `cs: { names = builtins.attrNames cs; found = builtins.listToAttrs (map (name: ${one}) (${wanted})); }`
+  return [
+    'cs: {',
+    '  names = builtins.attrNames cs;',
+    '  found = builtins.intersectAttrs cs {',
+    ...[...new Set(configurations)]
+      .map(quoteString)
+      .flatMap((name) => [
+        `    ${name} = {`,
+        `      derivation = cs.${name}.config.system.build.toplevel.drvPath;`,
+        `      system = cs.${name}.pkgs.stdenv.hostPlatform.system or (`,
+        `        cs.${name}.config.nixpkgs.hostPlatform.system or cs.${name}.config.system.build.toplevel.system`,
+        '      );',
+        '    };',
+      ]),
+    '  };',
+    '}',
+  ].join('\n')
 }
 
 /** The answer, as JSON. Throws when it is something else. */
