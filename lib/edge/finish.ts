@@ -1,8 +1,8 @@
-/** Runs what was started to its end, whichever way it was started. */
+/** Runs a command to its end, wherever it is started. */
 import { StringDecoder } from 'node:string_decoder'
 import { finished } from 'node:stream/promises'
 import { brief } from '../machine/command.ts'
-import type { Channel, Finished, RunOptions } from '../machine/machine.ts'
+import type { Channel, Exit, Finished, RunOptions } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 import { lostWhile } from './lost.ts'
 
@@ -10,17 +10,36 @@ export interface Task {
   readonly argv: readonly string[]
   /** The machine's name, empty for this one. */
   readonly on: string
+  /** Starts it; an abort ends it, or the waiting for it. */
+  start(signal: AbortSignal): Promise<Channel>
 }
 
 /** Rejects with a Problem when the connection is lost or the time is up, and with the signal's reason when aborted. */
-export async function finish(channel: Channel, task: Task, options: RunOptions): Promise<Finished> {
-  const output = collect(channel, options.onLine)
-  // A command that doesn't read its input to the end is no failure: its exit status says how it went.
-  channel.stdin.end(options.input ?? '')
-  const ended = Promise.all([channel.exit, finished(channel.stdout, { writable: false }).catch(() => undefined)])
-  const [exit] = await limited(ended, channel, task, options)
-  if (exit.lost) throw lostWhile(task.on, task.argv)
-  return { ...exit, stdout: output(), stderr: channel.errorOutput() }
+export async function runToEnd(task: Task, options: RunOptions): Promise<Finished> {
+  const { timeoutMs } = options
+  const limit = new AbortController()
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => limit.abort(), timeoutMs)
+  const signal = options.signal ? AbortSignal.any([options.signal, limit.signal]) : limit.signal
+  let channel: Channel | undefined
+  try {
+    channel = await task.start(signal)
+    const output = collect(channel, options.onLine)
+    // A command that doesn't read its input to the end is no failure: its exit status says how it went.
+    channel.stdin.end(options.input ?? '')
+    const exit = await unlessAborted(ended(channel), signal)
+    if (exit.lost) throw lostWhile(task.on, task.argv)
+    return { ...exit, stdout: output(), stderr: channel.errorOutput() }
+  } catch (error) {
+    if (!limit.signal.aborted || options.signal?.aborted) throw error
+    throw overdue(task, timeoutMs ?? 0, channel?.errorOutput() ?? '')
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function ended(channel: Channel): Promise<Exit> {
+  const [exit] = await Promise.all([channel.exit, finished(channel.stdout, { writable: false }).catch(() => undefined)])
+  return exit
 }
 
 function collect(channel: Channel, onLine: ((line: string) => void) | undefined): () => string {
@@ -40,33 +59,24 @@ function collect(channel: Channel, onLine: ((line: string) => void) | undefined)
   }
 }
 
-/** The end, or the end of our patience, whichever comes first; the channel is closed when it isn't the end. */
-async function limited<T>(end: Promise<T>, channel: Channel, task: Task, options: RunOptions): Promise<T> {
-  const { timeoutMs, signal } = options
-  if (timeoutMs === undefined && !signal) return end
-  let timer: NodeJS.Timeout | undefined
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let abort = () => {}
-  const impatience = new Promise<never>((_, reject) => {
-    abort = () => reject(signal?.reason)
-    if (timeoutMs !== undefined) timer = setTimeout(() => reject(overdue(task, timeoutMs, channel)), timeoutMs)
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort)
   })
-  if (signal?.aborted) abort()
-  signal?.addEventListener('abort', abort)
   try {
-    return await Promise.race([end, impatience])
-  } catch (error) {
-    channel.close()
-    throw error
+    return await Promise.race([aborted, work])
   } finally {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', abort)
+    signal.removeEventListener('abort', abort)
   }
 }
 
-function overdue(task: Task, timeoutMs: number, channel: Channel): Problem {
+function overdue(task: Task, timeoutMs: number, errorOutput: string): Problem {
   const where = task.on === '' ? '' : ` on ${task.on}`
   return new Problem(`${brief(task.argv)}${where} took longer than ${timeoutMs / 1000} s`, {
-    detail: channel.errorOutput().trim(),
+    detail: errorOutput.trim(),
     ...(task.on !== '' && { host: task.on }),
   })
 }

@@ -37,7 +37,7 @@ export function localMachine(options: LocalMachineOptions = {}): Machine {
       })
       processes.add(process)
       void process.exit.then(() => processes.delete(process))
-      return process
+      return { channel: process, freed: process.exit }
     },
     async close() {
       gone()

@@ -2,14 +2,20 @@
 import { type Command, type Elevation, elevate } from '../machine/command.ts'
 import type { Channel, Finished, Machine, RunOptions } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
-import { finish } from './finish.ts'
+import { runToEnd } from './finish.ts'
 import { lost } from './lost.ts'
 import { Slots } from './slots.ts'
 import { type PasswordSource, withPassword } from './sudo-password.ts'
 
+export interface Started {
+  readonly channel: Channel
+  /** Its place on the connection is free again: when it has ended, even if nobody here waits for that any more. */
+  readonly freed: Promise<unknown>
+}
+
 export interface Transport {
-  /** Starts a program. An abort before the command has ended closes the channel. */
-  start(argv: readonly string[], signal?: AbortSignal): Promise<Channel>
+  /** Starts a program. An abort before it has ended ends it, as far as the other side allows that. */
+  start(argv: readonly string[], signal?: AbortSignal): Promise<Started>
   readonly closed: Promise<void>
   close(): Promise<void>
 }
@@ -46,8 +52,8 @@ export function machineOver(transport: Transport, facts: MachineFacts): Machine 
       const release = await Promise.race([slots.take(signal), whenGone])
       if (gone || !release) throw lost(name)
       try {
-        const channel = await transport.start(argv, signal)
-        void channel.exit.then(release)
+        const { channel, freed } = await transport.start(argv, signal)
+        void freed.then(release)
         return channel
       } catch (error) {
         const others = slots.taken - 1
@@ -64,10 +70,8 @@ export function machineOver(transport: Transport, facts: MachineFacts): Machine 
       ? withPassword((argv) => start(argv, signal), command.argv, facts)
       : start(elevate(command, elevation), signal)
 
-  async function run(command: Command, options: RunOptions = {}): Promise<Finished> {
-    const channel = await open(command, options.signal)
-    return finish(channel, { argv: command.argv, on: name }, options)
-  }
+  const run = (command: Command, options: RunOptions = {}): Promise<Finished> =>
+    runToEnd({ argv: command.argv, on: name, start: (signal) => open(command, signal) }, options)
 
   return { name, destination, user, open, run, closed: transport.closed, close: () => transport.close() }
 }

@@ -4,7 +4,7 @@ import { PassThrough } from 'node:stream'
 import type { Channel, Exit, Finished, RunOptions } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 import { ErrorOutput } from './error-output.ts'
-import { finish } from './finish.ts'
+import { runToEnd } from './finish.ts'
 
 export interface ProcessOptions {
   /** The whole environment; that of this process when left out. */
@@ -77,8 +77,8 @@ export async function runProcess(
   argv: readonly string[],
   options: ProcessOptions & RunOptions = {},
 ): Promise<Finished> {
-  const running = await startProcess(argv, options)
-  return finish(running, { argv, on: '' }, options)
+  const start = (signal: AbortSignal) => startProcess(argv, { ...options, signal })
+  return runToEnd({ argv, on: '', start }, options)
 }
 
 function started(child: ChildProcess, program: string, cwd: string | undefined): Promise<number> {

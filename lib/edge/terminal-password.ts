@@ -47,8 +47,8 @@ function ask({ stdin, stderr }: Place, question: string, signal: AbortSignal): P
     })
     // In raw mode Ctrl-C is a character; everybody else has to hear of it as well.
     lines.once('SIGINT', () => {
+      process.emit('SIGINT', 'SIGINT')
       end()
-      process.kill(process.pid, 'SIGINT')
     })
     lines.once('close', () => {
       signal.removeEventListener('abort', end)

@@ -3,7 +3,9 @@ import { execFileSync, spawn } from 'node:child_process'
 import {
   accessSync,
   appendFileSync,
+  chmodSync,
   constants,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -39,6 +41,7 @@ export interface Sshd {
   readonly pid: number
   /** By type: `ed25519`, `rsa`, `ecdsa`. */
   hostKey(type: string): string
+  hostKeyFile(type: string): string
   log(): string
   stop(): Promise<void>
 }
@@ -64,6 +67,15 @@ export class Bench {
     return this.file(name)
   }
 
+  /** Lets other users into the directory, and read a file of it. */
+  openToAll(): void {
+    chmodSync(this.place, 0o755)
+  }
+
+  readable(name: string): void {
+    chmodSync(this.file(name), 0o644)
+  }
+
   /** A key pair; returns the name of the private key's file. */
   key(name: string, options: { type?: string; passphrase?: string } = {}): string {
     const type = options.type ?? 'ed25519'
@@ -77,10 +89,15 @@ export class Bench {
     return readFileSync(this.file(`${name}.pub`), 'utf8').trim()
   }
 
-  /** The client's configuration; `@` stands for this bench's directory. */
+  /** `@` at the beginning of a word stands for this bench's directory. */
+  here(text: string): string {
+    return text.replace(/(?<=[\s"])@/g, `${this.place}/`)
+  }
+
+  /** The client's configuration. */
   config(text: string): string {
     this.#next += 1
-    return this.write(`config-${this.#next}`, text.replaceAll('@', `${this.place}/`))
+    return this.write(`config-${this.#next}`, this.here(text))
   }
 
   /** Starts sshd with these lines of sshd_config. Whoever holds `authorized`'s keys may log in. */
@@ -122,9 +139,40 @@ export class Bench {
       port,
       pid: server.pid ?? 0,
       stop,
+      hostKeyFile: (type) => this.file(`${name}-host-${type}`),
       hostKey: (type) => this.publicKey(`${name}-host-${type}`),
       log: () => readFileSync(log, 'utf8'),
     }
+  }
+
+  /** An ssh-agent that holds these keys; returns its socket. */
+  async agent(keys: readonly string[]): Promise<string> {
+    const socket = this.file('agent')
+    const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' })
+    this.t.teardown(() => agent.kill())
+    await until(() => existsSync(socket))
+    for (const key of keys) await this.addToAgent(socket, key)
+    return socket
+  }
+
+  async addToAgent(socket: string, key: string, passphrase = ''): Promise<void> {
+    const answer = this.write('askpass', `#!/bin/sh\necho '${passphrase}'\n`)
+    chmodSync(answer, 0o700)
+    const env = { ...process.env, SSH_AUTH_SOCK: socket, SSH_ASKPASS: answer, SSH_ASKPASS_REQUIRE: 'force' }
+    execFileSync('ssh-add', ['-q', this.file(key)], { env, stdio: 'ignore' })
+  }
+
+  /** A port that takes connections and never says anything. */
+  async silentPort(): Promise<number> {
+    const sockets: Socket[] = []
+    const server = createServer((socket) => sockets.push(socket.on('error', () => undefined)))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    this.t.teardown(() => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+    const address = server.address()
+    return typeof address === 'object' && address ? address.port : 0
   }
 
   /** Adds a line to known_hosts for an sshd's key. */

@@ -79,7 +79,7 @@ async function ask(source: ConfigSource, destination: DestinationArguments): Pro
   if (code !== 0)
     throw new Problem(`ssh does not accept its configuration for ${original}`, {
       kind: 'failed',
-      detail: stderr.trim(),
+      detail: stderr.replaceAll('\r', '').trim(),
       hints: [`try: ssh -G ${original}`],
     })
   return parseHostConfig(original, stdout)

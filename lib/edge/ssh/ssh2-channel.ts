@@ -4,53 +4,72 @@
  * like the end of the output, and the receive window is too small for fast lines that are long.
  */
 import { Readable, Writable } from 'node:stream'
-import type { Channel, Exit } from '../../machine/machine.ts'
+import type { Exit } from '../../machine/machine.ts'
 import { ErrorOutput } from '../error-output.ts'
+import type { Started } from '../machine.ts'
 import type { ClientChannel } from './ssh2.ts'
 
 const buffered = 256 * 1024
 
+export interface WrappedChannel extends Started {
+  /** Has the SSH server end the command, and closes. OpenSSH does so for ordinary users, not for root. */
+  kill(): void
+}
+
 /** `over` is aborted when the connection is gone. */
-export function wrapChannel(channel: ClientChannel, over: AbortSignal): Channel {
+export function wrapChannel(stream: ClientChannel, over: AbortSignal): WrappedChannel {
   const errors = new ErrorOutput()
-  let closing = false
+  const { stdin, breakOff } = input(stream)
+  const stdout = output(stream)
+  stream.stderr.on('data', (chunk: Buffer) => errors.push(chunk))
+  stream.on('error', () => undefined)
+
   let settle: (exit: Exit) => void = () => {}
+  let free: () => void = () => {}
   const exit = new Promise<Exit>((resolve) => {
     settle = resolve
   })
-  const { stdin, breakOff } = input(channel)
-  const stdout = output(channel)
-  channel.stderr.on('data', (chunk: Buffer) => errors.push(chunk))
-  channel.on('error', () => undefined)
-
-  const gone = () => finish({ code: null, signal: null, lost: true })
-  const finish = (how: Exit) => {
-    over.removeEventListener('abort', gone)
+  const freed = new Promise<void>((resolve) => {
+    free = resolve
+  })
+  const end = (how: Exit) => {
     // The reader must not take what came so far for the whole.
     if (how.lost) stdout.destroy(new Error('the connection was lost'))
     breakOff()
     settle(how)
+    free()
   }
-  channel.on('close', (code?: number | null, signal?: string) => {
-    // Neither status nor signal: the other side went away, unless it was us who closed the channel.
-    if (code === undefined) finish({ code: null, signal: null, lost: !closing })
-    else finish({ code, signal: signal ?? null, lost: false })
+  const gone = () => end(lostExit)
+  stream.on('close', (code?: number | null, signal?: string) => {
+    over.removeEventListener('abort', gone)
+    // Neither status nor signal: the other side went away in the middle.
+    end(code === undefined ? lostExit : { code, signal: signal ?? null, lost: false })
   })
   over.addEventListener('abort', gone)
   if (over.aborted) gone()
 
   const close = () => {
-    closing = true
+    // sshd answers only when the command has ended. Nobody waits for that, but its session is in use until then.
+    settle({ code: null, signal: null, lost: false })
     breakOff()
     stdout.destroy()
     // 'close' comes only after everything that was sent has been read.
-    channel.resume()
-    channel.end()
-    channel.close()
+    stream.resume()
+    stream.end()
+    stream.close()
+  }
+  const kill = () => {
+    const { outgoing, _client: client } = stream as unknown as Internals
+    // Its own method does nothing once standard input has ended.
+    if (outgoing?.state === 'open' || outgoing?.state === 'eof') client?._protocol?.signal?.(outgoing.id, 'TERM')
+    close()
   }
   const onErrorOutput = (listener: (text: string) => void) => errors.listen(listener)
-  return { stdin, stdout, exit, close, errorOutput: () => errors.text(), onErrorOutput }
+  const channel = { stdin, stdout, exit, close, errorOutput: () => errors.text(), onErrorOutput }
+  return { channel, freed, kill }
 }
+
+const lostExit: Exit = { code: null, signal: null, lost: true }
 
 function input(channel: ClientChannel): { stdin: Writable; breakOff(): void } {
   const broken = () => Object.assign(new Error('the command reads no more input'), { code: 'EPIPE' })
@@ -101,7 +120,12 @@ const window = 8 * 1024 * 1024
 interface Internals {
   incoming?: { window: number }
   outgoing?: { id: number; state: string }
-  _client?: { _protocol?: { channelWindowAdjust?: (id: number, bytes: number) => void } }
+  _client?: {
+    _protocol?: {
+      channelWindowAdjust?: (id: number, bytes: number) => void
+      signal?: (id: number, name: string) => void
+    }
+  }
 }
 
 /**

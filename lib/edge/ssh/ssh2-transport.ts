@@ -1,9 +1,8 @@
 /** Commands over one ssh2 connection. */
 import { quote } from '../../machine/command.ts'
-import type { Channel } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
 import { lost } from '../lost.ts'
-import { NoRoom, type Transport } from '../machine.ts'
+import { NoRoom, type Started, type Transport } from '../machine.ts'
 import { environment } from './environment.ts'
 import type { HostConfig } from './host-config.ts'
 import type { Session } from './login.ts'
@@ -14,7 +13,7 @@ export function ssh2Transport(session: Session, config: HostConfig, name: string
   const { client, over } = session
   const env = environment(config)
 
-  function start(argv: readonly string[], signal?: AbortSignal): Promise<Channel> {
+  function start(argv: readonly string[], signal?: AbortSignal): Promise<Started> {
     return new Promise((resolve, reject) => {
       const gone = () => fail(lost(name))
       const leave = () => fail(signal?.reason)
@@ -27,12 +26,12 @@ export function ssh2Transport(session: Session, config: HostConfig, name: string
         if (over.aborted) return
         if (error) return fail(refused(name, error))
         over.removeEventListener('abort', gone)
-        const channel = wrapChannel(stream, over)
+        const { channel, freed, kill } = wrapChannel(stream, over)
         signal?.removeEventListener('abort', leave)
-        signal?.addEventListener('abort', channel.close)
-        void channel.exit.then(() => signal?.removeEventListener('abort', channel.close))
-        if (signal?.aborted) channel.close()
-        resolve(channel)
+        signal?.addEventListener('abort', kill)
+        void channel.exit.then(() => signal?.removeEventListener('abort', kill))
+        if (signal?.aborted) kill()
+        resolve({ channel, freed })
       }
       over.addEventListener('abort', gone)
       signal?.addEventListener('abort', leave)

@@ -6,10 +6,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { quote } from '../../machine/command.ts'
-import type { Channel } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
 import { lost } from '../lost.ts'
-import type { Transport } from '../machine.ts'
+import type { Started, Transport } from '../machine.ts'
 import { type Process, runProcess, startProcess } from '../process.ts'
 import type { DestinationArguments } from './destination.ts'
 import { withoutLanguage } from './environment.ts'
@@ -93,14 +92,14 @@ export async function systemSsh(target: SystemSshTarget, signal: AbortSignal): P
     over = true
   })
 
-  async function start(argv: readonly string[], abort?: AbortSignal): Promise<Channel> {
+  async function start(argv: readonly string[], abort?: AbortSignal): Promise<Started> {
     if (over) throw lost(name)
     const line = argv.map(quote).join(' ')
     const channel = await startProcess([...only, ...destination, line], { env, ...(abort && { signal: abort }) })
     const alive = async () => !over && (await runProcess([...only, '-O', 'check', ...destination])).code === 0
     // ssh says 255 for itself, and for a command that says 255 or died of a signal.
     const exit = channel.exit.then(async (how) => (how.code === 255 && !(await alive()) ? gone : how))
-    return { ...channel, exit }
+    return { channel: { ...channel, exit }, freed: exit }
   }
   return { start, closed, close }
 }
