@@ -150,7 +150,10 @@ export class Workplace {
   }
 }
 
-/** Everything of a repository that Nix looks at: HEAD and history, what is staged, the files that the index names. */
+/**
+ * Everything of a repository that Nix looks at: HEAD and history, whether something was changed, and the files: those
+ * of the commit when nothing was changed, those in the work tree that the index names otherwise.
+ */
 export function asNixSees(repository: string): Record<string, unknown> {
   const git = (...args: string[]) => {
     try {
@@ -159,6 +162,7 @@ export function asNixSees(repository: string): Record<string, unknown> {
       return 'none'
     }
   }
+  const dirty = git('status', '--porcelain', '--untracked-files=no') !== ''
   const names = git('ls-files', '-z')
     .split('\0')
     .filter((name) => name !== '')
@@ -167,8 +171,8 @@ export function asNixSees(repository: string): Record<string, unknown> {
     head: git('rev-parse', 'HEAD'),
     commits: git('rev-list', '--count', 'HEAD'),
     time: git('log', '-1', '--format=%ct'),
-    dirty: git('status', '--porcelain', '--untracked-files=no') !== '',
-    files: Object.fromEntries(files.filter(([, description]) => description !== undefined)),
+    dirty,
+    files: dirty ? Object.fromEntries(files.filter(([, one]) => one !== undefined)) : git('ls-tree', '-r', 'HEAD'),
   }
 }
 

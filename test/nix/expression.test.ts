@@ -1,0 +1,61 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { quoteString } from '../../lib/nix/expression.ts'
+import { parseToplevels, toplevelsOf } from '../../lib/nix/toplevels.ts'
+
+/** What Nix makes of a string literal (its lexer): `\n \r \t` are control characters, a backslash quotes the rest. */
+function readString(literal: string): string {
+  t.match(literal, /^"([^"\\]|\\.)*"$/s)
+  t.notMatch(literal.replace(/\\./gs, ''), '${')
+  const meanings: Record<string, string> = { n: '\n', r: '\r', t: '\t' }
+  return literal.slice(1, -1).replace(/\\(.)/gs, (_, character: string) => meanings[character] ?? character)
+}
+
+t.test('any text survives being quoted, on one line', async (t) => {
+  const odd = fc.string({
+    unit: fc.constantFrom('"', '\\', '$', '{', '}', "'", '\n', '\r', '\t', 'n', 'a', ' ', 'ü', '\u001e'),
+  })
+  fc.assert(
+    fc.property(fc.oneof(odd, fc.string({ unit: 'grapheme' })), (text) => {
+      fc.pre(!text.includes('\0'))
+      const literal = quoteString(text)
+      t.equal(readString(literal), text)
+      t.notMatch(literal, /[\n\r]/)
+    }),
+  )
+  t.throws(() => quoteString('a\0b'), { message: 'a Nix string cannot contain a NUL character' })
+})
+
+t.test('one question asks for the toplevels of several configurations, and leaves out what is missing', async (t) => {
+  t.equal(
+    toplevelsOf(['dave', 'a"b', 'dave']),
+    `cs: {
+  names = builtins.attrNames cs;
+  found = builtins.intersectAttrs cs {
+    "dave" = {
+      derivation = cs."dave".config.system.build.toplevel.drvPath;
+      system = cs."dave".pkgs.stdenv.hostPlatform.system or (
+        cs."dave".config.nixpkgs.hostPlatform.system or cs."dave".config.system.build.toplevel.system
+      );
+    };
+    "a\\"b" = {
+      derivation = cs."a\\"b".config.system.build.toplevel.drvPath;
+      system = cs."a\\"b".pkgs.stdenv.hostPlatform.system or (
+        cs."a\\"b".config.nixpkgs.hostPlatform.system or cs."a\\"b".config.system.build.toplevel.system
+      );
+    };
+  };
+}`,
+  )
+})
+
+t.test('the answer is believed only when it names derivations', async (t) => {
+  const derivation = `/nix/store/${'0'.repeat(32)}-nixos-system-dave.drv`
+  const answer = (path: string) =>
+    JSON.stringify({ names: ['dave'], found: { dave: { derivation: path, system: 's' } } })
+  t.strictSame(parseToplevels(answer(derivation)), {
+    names: ['dave'],
+    found: new Map([['dave', { derivation, system: 's' }]]),
+  })
+  t.throws(() => parseToplevels(answer('/nix/store/x')), { message: /^not a store path/ })
+})
