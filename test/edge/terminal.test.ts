@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { teardown, test } from 'tap'
+import tap, { test } from 'tap'
 import { compiled } from '../compiled.ts'
 
 const { directory, remove } = compiled()
-teardown(remove)
+tap.teardown(remove)
 
 /** A program with the terminal that it was started on, as `terminal`, and the interrupts, as `interrupts`. */
 const program = (body: string) => `
@@ -32,7 +32,7 @@ const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`
 function start(body: string, options: { terminal: boolean; env?: Record<string, string>; redirect?: string }): Started {
   const argv = [process.execPath, '--input-type=module', '--eval', program(body)]
   const line = `${options.terminal ? 'stty cols 40 rows 10; exec ' : 'set -o pipefail; '}${argv.map(quote).join(' ')} ${options.redirect ?? ''}`
-  const [command, args] = options.terminal ? ['script', ['-qefc', line, '/dev/null']] : ['/bin/bash', ['-c', line]]
+  const [command, args] = options.terminal ? ['script', ['-qefc', line, '/dev/null']] : ['/bin/bash', ['--norc', '-c', line]]
   const env = { PATH: process.env['PATH'], SHELL: '/bin/sh', TERM: 'xterm', LANG: 'C.UTF-8', ...options.env }
   const child = spawn(command as string, args as string[], { env, stdio: 'pipe', cwd: directory })
   let output = ''
@@ -217,8 +217,8 @@ test('SIGTERM and SIGHUP stop as the first Ctrl-C does, and never more than that
 function lastScreen(output: string): string[] {
   const lines = ['']
   let row = 0
-  const sequence = new RegExp('\\x1b\\[(\\??[\\d;]*)([A-Za-z])|\\r|\\n|[^\\x1b\\r\\n]+', 'g')
-  for (const [text, count = '', what] of output.matchAll(sequence)) {
+  const sequence = /␛\[(\??[\d;]*)([A-Za-z])|\r|\n|[^␛\r\n]+/g
+  for (const [text, count = '', what] of output.replaceAll('\u001b', '␛').matchAll(sequence)) {
     if (what === 'A') row = Math.max(0, row - Number(count || 1))
     else if (what === 'K') lines[row] = ''
     else if (text === '\n') lines[++row] ??= ''
