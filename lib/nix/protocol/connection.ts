@@ -26,6 +26,7 @@ export class Connection {
   readonly #streams: DaemonStreams
   #turn: Promise<unknown> = Promise.resolve()
   #broken: unknown
+  #shutAlready = false
   readonly #whenBroken: Promise<void>
   #markBroken: () => void = () => {}
 
@@ -92,16 +93,22 @@ export class Connection {
   /** Closes, and turns what happened into the Problem that this and every later caller gets. */
   async broke(error: unknown): Promise<unknown> {
     if (this.#broken) return this.#broken
-    this.#shut()
-    if (!(error instanceof EndOfStream)) return this.#break(inWords(error))
+    if (!(error instanceof EndOfStream)) {
+      this.#shut()
+      return this.#break(inWords(error))
+    }
     const detail = await this.lastWords()
     return this.#break(new Problem('the connection to the Nix daemon was lost', { detail, cause: error }))
   }
 
-  /** Hangs up, and waits for the end of what the other side printed on standard error. */
+  /** Waits for the other side to go, and closes. The end of what it printed on standard error. */
   async lastWords(): Promise<string> {
+    const { input, output, closed } = this.#streams
+    // One that has said all it had to say goes by itself, and what it printed arrives before that.
+    if (output.readableEnded || output.destroyed) input.end()
+    else this.#shut()
+    await closed.catch(() => {})
     this.#shut()
-    await this.#streams.closed.catch(() => {})
     const lines = withoutColours(this.#streams.errorOutput?.() ?? '')
       .trimEnd()
       .split('\n')
@@ -121,6 +128,8 @@ export class Connection {
   }
 
   #shut(): void {
+    if (this.#shutAlready) return
+    this.#shutAlready = true
     this.#streams.close?.()
     this.#streams.input.destroy()
     this.#streams.output.destroy()
