@@ -1,10 +1,19 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'tap'
 import { concludeFindings, concludeOutcomes } from '../../lib/cli/conclude.ts'
 import type { ControlMachine } from '../../lib/cli/control-machine.ts'
 import { tellFailure } from '../../lib/cli/failure.ts'
 import { summaryLines } from '../../lib/cli/outcome-lines.ts'
 import { shortSystem } from '../../lib/cli/short-system.ts'
-import { exitCode, exitCodeOf, type Outcome, outcomeKinds, type OutcomeKind } from '../../lib/deployment/outcome.ts'
+import {
+  exitCode,
+  exitCodeOf,
+  exitCodes,
+  type Outcome,
+  outcomeKinds,
+  type OutcomeKind,
+} from '../../lib/deployment/outcome.ts'
 import { Problem } from '../../lib/problem.ts'
 import { plain } from '../../lib/screen/line.ts'
 import { widthOf } from '../../lib/screen/width.ts'
@@ -229,5 +238,15 @@ test('with --json a failure is a document, too', (t) => {
   })
   t.match(JSON.parse(terminal.text.out), { exitCode: 2, error: { message: 'no host named', hints: ['say one'] } })
   t.match(terminal.text.err, 'deploy: error: no host named')
+  t.end()
+})
+
+test('the manual has every outcome with its exit code, and every exit code', (t) => {
+  const manual = readFileSync(join(import.meta.dirname, '../../docs/manual.md'), 'utf8')
+  for (const kind of outcomeKinds) {
+    const [, code] = new RegExp(`^\\| \`${kind}\` \\|.*\\| (\\d+) \\|$`, 'm').exec(manual) ?? []
+    t.equal(Number(code), exitCode([kind]), kind)
+  }
+  for (const code of Object.values(exitCodes)) t.match(manual, new RegExp(`^\\| ${code} \\| \\S`, 'm'), String(code))
   t.end()
 })
