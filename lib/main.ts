@@ -3,7 +3,7 @@ import type { Builder } from './builders/builder.ts'
 import type { ControlMachine, OpenTools } from './cli/control-machine.ts'
 import type { Report } from './deployment/event.ts'
 import type { Interrupts } from './edge/interrupt.ts'
-import { openTerminal, type OpenTerminal, type Streams } from './edge/terminal.ts'
+import { type OpenTerminal, openTerminal, type Streams } from './edge/terminal.ts'
 import type { Inventory } from './inventory/inventory.ts'
 import { Problem } from './problem.ts'
 

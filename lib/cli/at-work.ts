@@ -15,6 +15,8 @@ export interface Work {
   readonly verbose: boolean | undefined
 }
 
+const closingMs = 5_000
+
 /** Whatever becomes of the story, the connections are closed and the terminal is left as it was. */
 export async function atWork<T>(work: Work, machine: ControlMachine, story: (tools: Tools) => Promise<T>): Promise<T> {
   const { terminal, clock } = machine
@@ -33,7 +35,8 @@ export async function atWork<T>(work: Work, machine: ControlMachine, story: (too
     try {
       return await story(tools)
     } finally {
-      await close()
+      // A connection that doesn't close holds up no result.
+      await Promise.race([close(), clock.sleep(closingMs)])
     }
   } finally {
     live.stop()

@@ -2,7 +2,7 @@
 import { careful, type Line, quiet } from '../screen/line.ts'
 import { printable } from '../screen/paint.ts'
 import { widthOf, wrapped } from '../screen/width.ts'
-import type { Room } from './outcome-lines.ts'
+import type { Room } from './room.ts'
 
 export interface Explained {
   /** What Nix or the host printed; several lines, or empty. */

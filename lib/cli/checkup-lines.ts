@@ -1,7 +1,7 @@
 /** The health of a host, in words: one line, and one for each check that isn't healthy (with -v, for each check). */
 import type { Checkup } from '../deployment/check.ts'
 import { bad, careful, good, type Line, quiet, strong } from '../screen/line.ts'
-import type { Room } from './outcome-lines.ts'
+import type { Room } from './room.ts'
 
 export function checkupLines(name: string, { healthy, checks }: Checkup, { verbose }: Room): Line[] {
   const count = checks.length === 1 ? '1 check' : `${checks.length} checks`

@@ -7,8 +7,9 @@ import { bad, careful, type Line, strong } from '../screen/line.ts'
 import { padded, wrapped } from '../screen/width.ts'
 import { below } from './below.ts'
 import type { ControlMachine } from './control-machine.ts'
-import { hostWidth, type Room, summaryLines } from './outcome-lines.ts'
+import { hostWidth, summaryLines } from './outcome-lines.ts'
 import { problemData } from './problem-lines.ts'
+import type { Room } from './room.ts'
 
 interface Output {
   readonly json: boolean | undefined

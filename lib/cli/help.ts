@@ -1,6 +1,7 @@
 /** What `--help` says, written from the same data that the arguments are read by. */
-import { widthOf, wrapped } from '../screen/width.ts'
+
 import { plain } from '../screen/line.ts'
+import { widthOf, wrapped } from '../screen/width.ts'
 import type { Verb } from './verb.ts'
 
 /** Without a verb's name: of the whole program. */

@@ -4,14 +4,8 @@ import { exitCode, type Outcome, outcomeKinds } from '../deployment/outcome.ts'
 import { bad, careful, good, type Line, quiet, type Span, strong } from '../screen/line.ts'
 import { lineWidth, padded, widthOf, wrapped } from '../screen/width.ts'
 import { below } from './below.ts'
+import type { Room } from './room.ts'
 import { shortSystem } from './short-system.ts'
-
-export interface Room {
-  /** undefined: as much as needed */
-  readonly columns: number | undefined
-  /** all of what Nix or the switch printed, not only the end */
-  readonly verbose: boolean
-}
 
 /** The first column of a table of hosts. */
 export const hostWidth = (hosts: readonly string[]): number => Math.max(4, ...hosts.map(widthOf))

@@ -3,8 +3,8 @@ import type { Plan } from '../deployment/build.ts'
 import { formatBytes } from '../deployment/format.ts'
 import { Problem } from '../problem.ts'
 import { careful, type Line, quiet } from '../screen/line.ts'
-import type { Room } from './outcome-lines.ts'
 import { problemData } from './problem-lines.ts'
+import type { Room } from './room.ts'
 import { shortSystem } from './short-system.ts'
 
 const shownPaths = 10

@@ -3,7 +3,7 @@ import type { Problem } from '../problem.ts'
 import { bad, careful, type Line } from '../screen/line.ts'
 import { wrapped } from '../screen/width.ts'
 import { detailLines } from './below.ts'
-import type { Room } from './outcome-lines.ts'
+import type { Room } from './room.ts'
 
 /** `deploy: error: dave: copy: no space left`, then `deploy: hint: …` */
 export function problemLines(problem: Problem, room: Room): Line[] {

@@ -29,7 +29,7 @@ export function listenForInterrupts(say: (text: string) => void): Interrupts {
         giveUp.abort(new Problem('given up', { kind: 'interrupted' }))
       } else tell('stopping: hosts are left safe (press again to stop waiting)')
     },
-    // systemd may send both, and cron's neither is pressed twice in anger: they never stop the waiting.
+    // systemd may send both, and more than once: that says nothing about how long anybody wants to wait.
     SIGTERM: () => tell('stopping: hosts are left safe'),
     SIGHUP: () => tell('stopping: hosts are left safe'),
   }

@@ -11,8 +11,8 @@ import {
   exitCodeOf,
   exitCodes,
   type Outcome,
-  outcomeKinds,
   type OutcomeKind,
+  outcomeKinds,
 } from '../../lib/deployment/outcome.ts'
 import { Problem } from '../../lib/problem.ts'
 import { plain } from '../../lib/screen/line.ts'

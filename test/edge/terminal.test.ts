@@ -32,7 +32,9 @@ const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`
 function start(body: string, options: { terminal: boolean; env?: Record<string, string>; redirect?: string }): Started {
   const argv = [process.execPath, '--input-type=module', '--eval', program(body)]
   const line = `${options.terminal ? 'stty cols 40 rows 10; exec ' : 'set -o pipefail; '}${argv.map(quote).join(' ')} ${options.redirect ?? ''}`
-  const [command, args] = options.terminal ? ['script', ['-qefc', line, '/dev/null']] : ['/bin/bash', ['--norc', '-c', line]]
+  const [command, args] = options.terminal
+    ? ['script', ['-qefc', line, '/dev/null']]
+    : ['/bin/bash', ['--norc', '-c', line]]
   const env = { PATH: process.env['PATH'], SHELL: '/bin/sh', TERM: 'xterm', LANG: 'C.UTF-8', ...options.env }
   const child = spawn(command as string, args as string[], { env, stdio: 'pipe', cwd: directory })
   let output = ''
