@@ -71,6 +71,7 @@ async function openHostStore(machine: Machine, signal: AbortSignal): Promise<Sto
       output: channel.stdout,
       errorOutput: () => channel.errorOutput(),
       closed: channel.exit,
+      close: () => channel.close(),
     })
   } catch (error) {
     channel.close()

@@ -135,8 +135,9 @@ interface Internals {
 function widen(channel: ClientChannel): void {
   const { incoming, outgoing, _client: client } = channel as unknown as Internals
   if (!incoming || outgoing?.state === 'closed' || !outgoing || !client?._protocol?.channelWindowAdjust) return
-  if (incoming.window > window / 2) return
-  const more = window - incoming.window
+  // What ssh2 holds unread counts as well: otherwise a slow reader's memory would grow with what is sent.
+  if (incoming.window + channel.readableLength > window / 2) return
+  const more = window - incoming.window - channel.readableLength
   incoming.window += more
   client._protocol.channelWindowAdjust(outgoing.id, more)
 }
