@@ -25,10 +25,11 @@ run_switch() { # SYSTEM ACTION LIMIT-IN-CENTISECONDS
     [ "$(uptime_cs)" -lt "$end" ] || switch_exit=${calling_off:+125}
     [ "$(uptime_cs)" -lt "$end" ] || switch_exit=${switch_exit:-124}
     if [ -n "$switch_exit" ]; then
-      kill -TERM -- "-$switch_pid" 2> /dev/null
+      # Without `--` before the group: dash and busybox take it for a number, and would end nothing.
+      kill -TERM "-$switch_pid" 2> /dev/null
       waited=0
-      while kill -0 -- "-$switch_pid" 2> /dev/null && [ $waited -lt 30 ]; do sleep 0.1; waited=$((waited + 1)); done
-      kill -KILL -- "-$switch_pid" 2> /dev/null
+      while kill -0 "-$switch_pid" 2> /dev/null && [ $waited -lt 30 ]; do sleep 0.1; waited=$((waited + 1)); done
+      kill -KILL "-$switch_pid" 2> /dev/null
       cancel_jobs_since "$here/jobs"
       break
     fi
