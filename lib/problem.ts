@@ -58,9 +58,16 @@ export class Problem extends Error {
 
   /** The same problem, told of a host and a stage where it doesn't name its own yet. */
   at(place: { host?: string; stage?: Stage }): Problem {
-    const parts: ProblemParts = { kind: this.kind, hints: this.hints, detail: this.detail, cause: this.cause }
-    const host = this.host ?? place.host
-    const stage = this.stage ?? place.stage
-    return new Problem(this.message, { ...parts, ...(host && { host }), ...(stage && { stage }) })
+    return new Problem(this.message, { ...place, ...partsOf(this) })
   }
 }
+
+/** What a Problem was made of, for making one that says it better. */
+export const partsOf = ({ kind, hints, detail, cause, host, stage }: Problem): ProblemParts => ({
+  kind,
+  hints,
+  detail,
+  cause,
+  ...(host !== undefined && { host }),
+  ...(stage !== undefined && { stage }),
+})

@@ -1,5 +1,4 @@
 /** `deploy build HOST..` */
-import { good } from '../screen/line.ts'
 import { atWork } from './at-work.ts'
 import { chosenHosts } from './chosen-hosts.ts'
 import { concludeFindings, foundOf } from './conclude.ts'
@@ -21,7 +20,8 @@ export const build = verb({
     return concludeFindings(
       foundOf(hosts, built),
       {
-        lines: (name, { path }) => [[good('✓'), ` ${name}  ${path}`]],
+        // The path alone, for `$(deploy build dave)`; --json says whose it is.
+        lines: (_name, { path }) => [[path]],
         data: ({ path, revision }) => ({ toplevel: path, revision }),
       },
       { output: given, machine },

@@ -107,7 +107,9 @@ const of = <Result>(end: End, work: () => Promise<Result>): Promise<Result> =>
 /** Says at which end it happened. */
 function told(error: unknown, end: End, hints: readonly string[]): unknown {
   if (!(error instanceof Problem)) return error
-  const { kind, detail } = error
+  const { detail } = error
+  // A builder that can't be reached is no reason to call the host unreachable.
+  const kind = end === 'builder' && error.kind === 'unreachable' ? 'failed' : error.kind
   return new Problem(`the ${end}'s store: ${error.message}`, {
     kind,
     detail,

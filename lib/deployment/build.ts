@@ -13,7 +13,11 @@ export async function buildToplevels(
   evaluation: EvaluationOptions,
   tools: Tools,
 ): Promise<Each<Toplevel>> {
-  return buildHosts(hosts, await evaluateHosts(hosts, evaluation, tools), tools)
+  const host = hosts.length === 1 ? (hosts[0]?.name ?? '') : ''
+  tools.report({ kind: 'stage', host, stage: 'evaluate' })
+  const evaluations = await evaluateHosts(hosts, evaluation, tools)
+  tools.report({ kind: 'stage', host, stage: 'build' })
+  return buildHosts(hosts, evaluations, tools)
 }
 
 export interface Plan {

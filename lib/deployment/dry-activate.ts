@@ -16,6 +16,5 @@ export async function dryActivate(place: { host: Host; session: Session; tools: 
   if (exit !== 'exit 0') {
     throw new Problem('switch-to-configuration dry-activate failed', { detail: lines.join('\n'), hints: [exit ?? ''] })
   }
-  for (const text of lines) tools.report({ kind: 'note', host: host.name, stage: 'activate', text })
-  return { kind: 'unchanged' as const, reason: 'dry-activate: nothing was changed' }
+  return { kind: 'unchanged' as const, reason: 'this is what a switch would do', detail: lines.join('\n') }
 }

@@ -2,7 +2,7 @@
 import type { Builder, BuilderEvents, EvaluationOptions } from '../builders/builder.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
-import { Problem, type Stage } from '../problem.ts'
+import { Problem, partsOf, type Stage } from '../problem.ts'
 import type { Tools } from './tools.ts'
 
 export interface Evaluation {
@@ -38,7 +38,7 @@ export async function evaluateHosts(
           results.set(host.name, checked(host, result, evaluated.revision ?? ''))
         }
       } catch (error) {
-        for (const host of group) results.set(host.name, asProblem(error, host, 'evaluate'))
+        for (const host of group) results.set(host.name, ofBuilder(name, asProblem(error, host, 'evaluate')))
       }
     }),
   )
@@ -98,7 +98,7 @@ export async function buildHosts(
           }
         }
       } catch (error) {
-        for (const host of building) results.set(host.name, asProblem(error, host, 'build'))
+        for (const host of building) results.set(host.name, ofBuilder(name, asProblem(error, host, 'build')))
       }
     }),
   )
@@ -120,6 +120,12 @@ function eventsOf(stage: Stage, hosts: readonly Host[], { report }: Tools): Buil
     log: (line) => report({ kind: 'log', host, stage, line }),
   }
 }
+
+/** A builder that can't be reached is no reason to call the host unreachable. */
+const ofBuilder = (name: string, problem: Problem): Problem =>
+  problem.kind === 'unreachable' || problem.kind === 'locked'
+    ? new Problem(`builder ${name}: ${problem.message}`, { ...partsOf(problem), kind: 'failed' })
+    : problem
 
 /** Anything thrown, as a Problem of that host and stage. */
 export function asProblem(error: unknown, host: Host, stage: Stage): Problem {

@@ -36,7 +36,9 @@ export async function rollOut(rollout: Rollout, tools: Tools): Promise<Outcome[]
     patience.abort()
     const fit = hosts.filter((host) => !unfit.has(host.name))
     if (hosts.length > 1 && fit.length > 0) tools.report({ kind: 'stage', host: '', stage: 'build' })
-    return buildHosts(fit, evaluations, tools)
+    const built = await buildHosts(fit, evaluations, tools)
+    tools.report({ kind: 'done', host: '' })
+    return built
   })()
 
   const outcomes = await Promise.all(
