@@ -4,6 +4,7 @@ import {
   accessSync,
   appendFileSync,
   chmodSync,
+  chownSync,
   constants,
   existsSync,
   mkdirSync,
@@ -26,6 +27,15 @@ export function executable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK)
     return true
+  } catch {
+    return false
+  }
+}
+
+/** Whether a process is there and not merely waiting to be buried. */
+export function alive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   } catch {
     return false
   }
@@ -67,13 +77,19 @@ export class Bench {
     return this.file(name)
   }
 
-  /** Lets other users into the directory, and read a file of it. */
-  openToAll(): void {
-    chmodSync(this.place, 0o755)
-  }
-
   readable(name: string): void {
     chmodSync(this.file(name), 0o644)
+  }
+
+  /** A user that exists only for one sshd: nothing of this machine is changed. Returns what `etc` wants. */
+  user(name: string, shell: string): Readonly<Record<string, string>> {
+    chmodSync(this.place, 0o755)
+    mkdirSync(this.file(name), { mode: 0o755 })
+    chownSync(this.file(name), 64999, 64999)
+    const line = `${name}:x:64999:64999::${this.file(name)}:${shell}\n`
+    const passwd = this.write('passwd', `${readFileSync('/etc/passwd', 'utf8')}${line}`)
+    this.readable('passwd')
+    return { '/etc/passwd': passwd }
   }
 
   /** A key pair; returns the name of the private key's file. */
@@ -100,15 +116,25 @@ export class Bench {
     return this.write(`config-${this.#next}`, this.here(text))
   }
 
-  /** Starts sshd with these lines of sshd_config. Whoever holds `authorized`'s keys may log in. */
+  /**
+   * Starts sshd with these lines of sshd_config. Whoever holds `authorized`'s keys may log in. It sees
+   * the files of `etc` in the place of the machine's own.
+   */
   async sshd(
-    options: { hostKeys?: string[]; authorized?: string[]; lines?: string; passwd?: string } = {},
+    options: {
+      hostKeys?: string[]
+      authorized?: string[]
+      lines?: string
+      etc?: Readonly<Record<string, string>>
+    } = {},
   ): Promise<Sshd> {
     this.#next += 1
     const name = `sshd-${this.#next}`
     const types = options.hostKeys ?? ['ed25519']
     const keys = types.map((type) => this.key(`${name}-host-${type}`, { type }))
     this.write(`${name}-authorized`, `${(options.authorized ?? ['id']).map((key) => this.publicKey(key)).join('\n')}\n`)
+    // sshd reads it as the user who logs in.
+    this.readable(`${name}-authorized`)
     const port = await freePort()
     const file = this.write(
       `${name}-config`,
@@ -123,8 +149,8 @@ export class Bench {
     )
     const log = this.file(`${name}.log`)
     const argv = [sshdProgram ?? '', '-D', '-f', file, '-E', log]
-    const own = options.passwd === undefined ? '' : `mount --bind '${options.passwd}' /etc/passwd &&`
-    const started = own === '' ? argv : ['unshare', '-m', 'sh', '-c', `${own} exec "$@"`, 'sh', ...argv]
+    const own = Object.entries(options.etc ?? {}).map(([place, file]) => `mount --bind '${file}' '${place}' && `)
+    const started = own.length === 0 ? argv : ['unshare', '-m', 'sh', '-c', `${own.join('')}exec "$@"`, 'sh', ...argv]
     const [program = '', ...rest] = started
     const server = spawn(program, rest, { stdio: 'ignore', env: { PATH: process.env['PATH'] ?? '' }, detached: true })
     const gone = new Promise<void>((resolve) => server.on('exit', () => resolve()))
@@ -201,14 +227,14 @@ function answers(port: number): Promise<boolean> {
 }
 
 /** Stands between the client and an sshd: counts, stops forwarding (a black hole), or cuts. */
-export interface Proxy {
+export interface Middle {
   readonly port: number
   readonly connections: number
   freeze(): void
   cut(): void
 }
 
-export async function proxyTo(t: Test, port: number): Promise<Proxy> {
+export async function proxyTo(t: Test, port: number): Promise<Middle> {
   const pairs: Socket[] = []
   let connections = 0
   const server: Server = createServer((client) => {

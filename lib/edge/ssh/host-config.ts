@@ -4,7 +4,9 @@ import { runProcess } from '../process.ts'
 import type { DestinationArguments } from './destination.ts'
 
 export interface HostConfig {
-  /** What was asked for: `%n`. */
+  /** What was asked for, to be typed again. */
+  readonly typed: string
+  /** The host in it, `%n`. */
   readonly original: string
   readonly hostName: string
   readonly port: number
@@ -29,7 +31,8 @@ export const configArguments = (source: ConfigSource): readonly string[] =>
   source.configFile === undefined ? [] : ['-F', source.configFile]
 
 /** The answer of `ssh -G`: one keyword and value a line. */
-export function parseHostConfig(original: string, text: string): HostConfig {
+export function parseHostConfig(typed: string, text: string): HostConfig {
+  const original = /^(?:ssh:\/\/)?(?:.*@)?(\[.*\]|[^:]*|.*:.*:.*?)(?::\d+)?\/?$/s.exec(typed)?.[1] ?? typed
   const values = new Map<string, string[]>()
   for (const line of text.split('\n')) {
     const [, keyword, value] = /^(\S+) (.*)$/.exec(line) ?? []
@@ -40,7 +43,8 @@ export function parseHostConfig(original: string, text: string): HostConfig {
   const all = (keyword: string) => (values.get(keyword) ?? []).filter((value) => value !== 'none')
   const one = (keyword: string) => all(keyword)[0]
   return {
-    original,
+    typed,
+    original: original.replace(/^\[(.*)\]$/, '$1'),
     hostName: (one('hostname') ?? original).toLowerCase(),
     port: Number(one('port') ?? 22),
     user: one('user') ?? '',
@@ -73,14 +77,14 @@ export class HostConfigs {
 }
 
 async function ask(source: ConfigSource, destination: DestinationArguments): Promise<HostConfig> {
-  const original = (destination.at(-1) ?? '').replace(/^ssh:\/\//, '').replace(/^.*@/s, '')
+  const typed = destination.at(-1) ?? ''
   const argv = ['ssh', ...configArguments(source), '-G', ...destination]
   const { code, stdout, stderr } = await runProcess(argv, { timeoutMs: 20_000 })
   if (code !== 0)
-    throw new Problem(`ssh does not accept its configuration for ${original}`, {
+    throw new Problem(`ssh does not accept its configuration for ${typed}`, {
       kind: 'failed',
       detail: stderr.replaceAll('\r', '').trim(),
-      hints: [`try: ssh -G ${original}`],
+      hints: [`try: ssh -G ${typed}`],
     })
-  return parseHostConfig(original, stdout)
+  return parseHostConfig(typed, stdout)
 }

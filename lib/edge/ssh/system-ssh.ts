@@ -133,6 +133,6 @@ async function loggedIn(connection: Process, config: HostConfig, signal: AbortSi
   throw new Problem(`ssh could not log in to ${address(config)}`, {
     kind: 'unreachable',
     detail: connection.errorOutput().trim(),
-    hints: [`see whether this works, and why not: ssh -v -o BatchMode=yes ${config.original} true`],
+    hints: [`see whether this works, and why not: ssh -v -o BatchMode=yes ${config.typed} true`],
   })
 }

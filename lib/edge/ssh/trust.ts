@@ -51,7 +51,7 @@ function unknownKey(offered: Buffer, host: KnownHost, config: HostConfig): Probl
   return new Problem(`the host key of ${host.name} is not known`, {
     detail: `offered: ${shown(offered)}`,
     hints: [
-      `log in once and compare the fingerprint: ssh ${config.original} true`,
+      `log in once and compare the fingerprint: ssh ${config.typed} true`,
       `or accept whatever comes first, in your ssh configuration: Host ${config.original}, StrictHostKeyChecking accept-new`,
     ],
   })

@@ -71,7 +71,7 @@ export function notLetIn(config: HostConfig, tried: Identities, server: string):
     detail: detail.join('\n'),
     hints: [
       ...(encrypted ? ['keys are never unlocked here: give them to an agent first, with ssh-add'] : []),
-      `see whether this works, and why not: ssh -v -o BatchMode=yes ${config.original} true`,
+      `see whether this works, and why not: ssh -v -o BatchMode=yes ${config.typed} true`,
     ],
   })
 }
