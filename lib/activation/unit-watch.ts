@@ -14,12 +14,15 @@ export interface UnitProblem {
 /** One answer: what got worse since before the switch. Empty: nothing did. */
 export type UnitProblems = readonly UnitProblem[]
 
-/** Answers as long as it is iterated: whenever something changes, and every few seconds. Ends when contact is lost. */
+/**
+ * Answers as long as it is iterated: whenever something changes, and every few seconds; `over` when the host no
+ * longer waits for the confirmation (it goes back by itself when nobody confirms). Ends when contact is lost.
+ */
 export async function* watchUnits(
   tools: { machine: Machine; program: HostProgram },
   id: string,
   signal: AbortSignal,
-): AsyncGenerator<UnitProblems> {
+): AsyncGenerator<UnitProblems | 'over'> {
   const channel = await tools.machine.open(verbCommand('watch', id), signal)
   const close = () => channel.close()
   signal.addEventListener('abort', close, { once: true })
@@ -34,7 +37,7 @@ export async function* watchUnits(
       else if (line.startsWith('units ')) {
         yield problems
         problems = []
-      }
+      } else if (line === 'over') yield 'over'
     }
   } finally {
     signal.removeEventListener('abort', close)

@@ -77,6 +77,10 @@ const before = (now: number, deadline: number, signal: AbortSignal): AbortSignal
 
 async function* watched(machine: Machine, tools: Tools, id: string, signal: AbortSignal): AsyncGenerator<Watched> {
   for await (const problems of watchUnits({ machine, program: tools.program }, id, signal)) {
+    if (problems === 'over') {
+      yield { healthy: false, reason: 'the host was out of reach until it had gone back by itself', final: true }
+      return
+    }
     const [first] = problems
     if (first === undefined) yield { healthy: true }
     else {

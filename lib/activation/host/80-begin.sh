@@ -119,15 +119,16 @@ abort() { # ID REASON
   wait_for_result "$1"
 }
 
-# A line whenever the health of the units changes, and one every 5 s, until standard input ends.
+# A line whenever the health of the units changes, and one every 5 s, until standard input ends; `over` when nothing
+# is awaited any more.
 watch() { # ID
-  load "$1" || exit 0
+  load "$1" || { echo over; exit 0; }
   watcher=$$
   exec 3<&0
   (cat <&3 > /dev/null; kill "$watcher") 2> /dev/null &
   beat=0
   previous=-
-  while load_state; do
+  while load_state && [ "$state" = awaiting ]; do
     problems=$(units | unit_problems "$here/units" "$here/units-after" | head -n 20)
     if [ "$problems" != "$previous" ] || [ $((beat % 5)) = 0 ]; then
       printf '%s\n' "$problems" | sed '/^$/d; s/^/unit /'
@@ -137,5 +138,6 @@ watch() { # ID
     beat=$((beat + 1))
     sleep 1
   done
+  echo over
   exit 0
 }
