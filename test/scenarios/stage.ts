@@ -22,9 +22,12 @@ export interface Facts {
   readonly boot: string
   /** number -> system */
   readonly generations: Readonly<Record<string, string>>
-  /** names of active services and sockets that come from the system's own /etc */
+  /** a checksum for each file of the boot loader and each kernel, and its path */
+  readonly bootFiles: readonly string[]
+  /** names of active services, sockets and timers that come from the system's own /etc */
   readonly activeUnits: readonly string[]
-  /** locks, deployment directories, units, roots, temporary files: everything that a deployment may not leave */
+  readonly failedUnits: readonly string[]
+  /** locks, deployment directories, units, jobs, roots, temporary files: everything that a deployment may not leave */
   readonly leftBehind: readonly string[]
   /** lines of the host's history */
   readonly history: readonly Record<string, string>[]
@@ -53,25 +56,23 @@ export interface StageOptions {
   readonly fresh?: boolean
 }
 
-/** Skips the test where there can be no lab. Otherwise machines with new disks, and an inventory for the hosts. */
-export async function setStage(t: Test, options: StageOptions = {}) {
+/** Machines with new disks, and an inventory for the hosts. */
+export async function setStage(options: StageOptions = {}): Promise<Stage> {
   const hosts = options.hosts ?? ['dave']
   const names = ['control', 'forge', ...hosts]
   if (options.fresh === false) await lab.up(names)
   else await lab.fresh(names)
   await lab.putFlake('control', '/home/ops/infra')
-  const stage = new Stage(t, inventoryOf(hosts, options.defaults ?? {}))
+  const stage = new Stage(inventoryOf(hosts, options.defaults ?? {}))
   await stage.writeInventory()
   return stage
 }
 
 export class Stage {
-  readonly t: Test
   /** Change it, then `writeInventory`. */
   inventory: InventoryText
 
-  constructor(t: Test, inventory: InventoryText) {
-    this.t = t
+  constructor(inventory: InventoryText) {
     this.inventory = inventory
   }
 
@@ -143,19 +144,22 @@ export class Stage {
       booted: of('booted')[0] ?? '',
       profile: of('profile')[0] ?? '',
       boot: of('boot')[0] ?? '',
+      bootFiles: of('boot-file').sort(),
       generations: Object.fromEntries(of('generation').map((line) => line.split(' ') as [string, string])),
       activeUnits: of('active').sort(),
+      failedUnits: of('failed').sort(),
       leftBehind: of('left'),
       history: of('history').map((line) => JSON.parse(line) as Record<string, string>),
     }
   }
+}
 
-  /** The host is exactly as it was: same systems everywhere, same units, nothing left behind. History may have grown. */
-  sameAsBefore(before: Facts, after: Facts, message: string): void {
-    const { history: _, ...was } = before
-    const { history: __, ...is } = after
-    this.t.same(is, was, `${message}: the host is exactly as before`)
-  }
+/** The host is exactly as it was: same systems everywhere, same units, nothing left behind. Only history has grown. */
+export function sameAsBefore(t: Test, before: Facts, after: Facts): void {
+  const { history: past, ...was } = before
+  const { history, ...is } = after
+  t.same(is, was, 'the host is exactly as before')
+  t.same(history.slice(0, past.length), past, 'history only grows')
 }
 
 const factsScript = `
@@ -164,16 +168,19 @@ echo "booted $(readlink -f /run/booted-system)"
 echo "profile $(readlink -f /nix/var/nix/profiles/system)"
 label=$(awk '$1 == "DEFAULT" { print $2 }' /boot/extlinux/extlinux.conf)
 echo "boot $(awk -v label="$label" '$1 == "LABEL" { at = $2 } at == label && $1 == "APPEND" { print }' /boot/extlinux/extlinux.conf | sed -n 's|.*init=\\(/nix/store/[^/ ]*\\)/init.*|\\1|p')"
+find /boot -type f -exec md5sum {} + | sed 's/^/boot-file /'
 for link in /nix/var/nix/profiles/system-*-link; do
   number=\${link##*/system-}
   echo "generation \${number%-link} $(readlink "$link")"
 done
 systemctl list-units --no-legend --plain --state=active --type=service,socket,timer | awk '{ print $1 }' |
   while read -r unit; do [ -e "/etc/systemd/system/$unit" ] && echo "active $unit"; done
+systemctl list-units --no-legend --plain --state=failed | awk '{ print "failed", $1 }'
 {
   ls -A /run/deploy 2>/dev/null | grep -vxE 'mutex|result' | sed 's|^|/run/deploy/|'
   ls /nix/var/nix/gcroots/auto/ | grep '^deploy-'
   systemctl list-units --all --no-legend --plain 'deploy-*' | awk '{ print $1 }'
+  systemctl list-jobs --no-legend --plain
   ls -A /nix/var/nix/profiles | grep -v -E '^(system|system-[0-9]+-link|per-user|default)$'
   ls -A /boot /boot/extlinux /boot/nixos | grep -E 'deploy|tmp'
   ls /run/nixos | grep -E -- '-list$'
