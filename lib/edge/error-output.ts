@@ -17,16 +17,24 @@ export class ErrorOutput {
     if (text !== '') for (const listener of this.#listeners) listener(text)
   }
 
+  /** A listener that comes late hears first what was said before, as far as it is kept. */
   listen(listener: (text: string) => void): void {
+    const before = new StringDecoder('utf8').write(this.#tail())
+    if (before !== '') listener(before)
     this.#listeners.push(listener)
   }
 
-  /** The last 64 KiB. A character that was cut in two at the front is left out. */
+  /** The last 64 KiB. */
   text(): string {
+    return this.#tail().toString('utf8')
+  }
+
+  /** Without what is left of a character that was cut in two at the front. */
+  #tail(): Buffer {
     const whole = Buffer.concat(this.#chunks)
     const tail = whole.subarray(Math.max(0, whole.length - kept))
     let start = 0
     while (tail.length < whole.length && start < 4 && ((tail[start] ?? 0) & 0xc0) === 0x80) start += 1
-    return tail.subarray(start).toString('utf8')
+    return tail.subarray(start)
   }
 }

@@ -18,7 +18,7 @@ export interface Channel {
   readonly exit: Promise<Exit>
   /** The last 64 KiB of standard error so far. */
   errorOutput(): string
-  /** Every chunk of standard error as it comes. */
+  /** Every chunk of standard error as it comes; first of all what came before the call. */
   onErrorOutput(listener: (text: string) => void): void
   /** Closes the channel. The command on the other side sees its standard input end, nothing more. */
   close(): void

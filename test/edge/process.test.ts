@@ -95,7 +95,11 @@ test('only the end of standard error is kept, and no character is broken', async
   errors.push(bytes.subarray(33_333))
   t.equal(heard.join(''), 'ü'.repeat(50_000))
   t.equal(errors.text(), 'ü'.repeat(32 * 1024))
+  const late: string[] = []
+  errors.listen((text) => late.push(text))
+  t.same(late, ['ü'.repeat(32 * 1024)], 'who listens late hears what was said before')
   errors.push(Buffer.from('x'))
+  t.same(late.at(-1), 'x')
   t.equal(errors.text(), `${'ü'.repeat(32 * 1024 - 1)}x`)
 })
 
