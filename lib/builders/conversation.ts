@@ -29,6 +29,11 @@ export interface Answer {
 /** What the builder once had is no longer whole, and was thrown away: everything has to be sent again. */
 export class MirrorBroken extends Error {}
 
+interface About {
+  readonly events: BuilderEvents
+  readonly signal: AbortSignal
+}
+
 export class Conversation {
   readonly #machine: Machine
   readonly #channel: Channel
@@ -36,24 +41,20 @@ export class Conversation {
   readonly #log: EvaluationLog
   readonly #signal: AbortSignal
 
-  private constructor(machine: Machine, channel: Channel, about: { events: BuilderEvents; signal: AbortSignal }) {
+  private constructor(machine: Machine, channel: Channel, about: About & { overridden: boolean }) {
     this.#machine = machine
     this.#channel = channel
     this.#lines = new Lines(channel.stdout)
-    this.#log = new EvaluationLog(channel, about.events)
+    this.#log = new EvaluationLog(channel, about.events, about)
     this.#signal = about.signal
   }
 
   /** Ships what the builder lacks and asks the first question; its answer is the first one. */
-  static async begin(
-    machine: Machine,
-    request: ConversationRequest,
-    about: { events: BuilderEvents; signal: AbortSignal },
-  ): Promise<Conversation> {
+  static async begin(machine: Machine, request: ConversationRequest, about: About): Promise<Conversation> {
     const { lock, sources, snapshots, firstQuestion, nixArguments } = request
     const args = [lock, String(sources.length), ...sources.flat(), oneLine(firstQuestion), ...nixArguments]
     const channel = await machine.open({ argv: ['sh', '-c', evaluationScript, 'deploy', ...args] }, about.signal)
-    const conversation = new Conversation(machine, channel, about)
+    const conversation = new Conversation(machine, channel, { ...about, overridden: sources.length > 1 })
     try {
       for (const snapshot of snapshots) await conversation.#send(snapshot, about.events)
       return conversation

@@ -4,20 +4,24 @@ import { parseLogLine } from '../nix/internal-json.ts'
 import type { Channel } from '../machine/machine.ts'
 import type { BuilderEvents } from './builder.ts'
 
+const incompleteLock = 'flake.lock does not fit flake.nix: run nix flake lock and commit it. This time Nix went on with'
 const endOfAnswer = '\u001e'
 
 export class EvaluationLog {
   readonly #events: BuilderEvents
   readonly #activities: Activities
   readonly #warned = new Set<string>()
+  readonly #overridden: boolean
   #partial = ''
   #errors: string[] = []
   #answers: string[] = []
   #waiting: (() => void)[] = []
   #over = false
 
-  constructor(channel: Channel, events: BuilderEvents) {
+  /** `overridden`: some inputs are given from outside the lock file. */
+  constructor(channel: Channel, events: BuilderEvents, { overridden }: { overridden: boolean }) {
     this.#events = events
+    this.#overridden = overridden
     this.#activities = new Activities(events)
     channel.onErrorOutput((text) => this.#read(text))
     void channel.exit.then(() => {
@@ -61,7 +65,10 @@ export class EvaluationLog {
     // About the copy on the builder; that the tree is dirty is in the revision that is shown anyway.
     if (/^Git tree '[^']*' is dirty/.test(plain) || this.#warned.has(plain)) return
     this.#warned.add(plain)
-    this.#events.warning(plain)
+    const [first = '', ...rest] = plain.split('\n')
+    if (!first.startsWith('not writing modified lock file')) this.#events.warning(plain)
+    // That an override is not in the lock file is what was asked for.
+    else if (!this.#overridden) this.#events.warning([incompleteLock, ...rest].join('\n'))
   }
 
   #wake(): void {

@@ -10,7 +10,7 @@
  * When standard input ends, the control machine has lost interest or is gone, and what runs is ended: without a
  * terminal, nothing else tells a command that nobody waits for it.
  *
- * Arguments: a name for the lock; the number of sources; eight for each source (see lib/builders/shipment.ts); the first
+ * Arguments: a name for the lock; the number of sources; nine for each source (see lib/builders/shipment.ts); the first
  * question; arguments of `nix eval`. A question is a function of nixosConfigurations, with record separators for line ends, or
  * `metadata`.
  */
@@ -61,12 +61,17 @@ check_out() (
   else
     ours update-ref refs/heads/deploy "$head" || exit 1
   fi
-  rm -f .git/shallow
+  if [ -e .git/emptied ]; then while IFS= read -r directory; do rmdir -p -- "$directory"; done < .git/emptied; fi
+  rm -f .git/shallow .git/emptied
   if [ -n "$boundary" ]; then printf '%s\n' $boundary > .git/shallow; fi
   # By way of the mirror, where attributes don't convert anything.
   export GIT_DIR="$store" GIT_WORK_TREE="$tree" GIT_INDEX_FILE="$tree/.git/checked-out"
   ours read-tree --reset -u "$worktree" && cp -p .git/checked-out .git/index || exit 1
   if [ "$staged" != "$worktree" ]; then GIT_INDEX_FILE=$tree/.git/index ours read-tree --reset "$staged" || exit 1; fi
+  if [ -n "$emptied" ]; then
+    printf '%s\n' "$emptied" > .git/emptied
+    while IFS= read -r directory; do mkdir -p -- "$directory"; done < .git/emptied
+  fi
   # Later than any file: nobody else writes here, so none of them has to be read again to see whether it changed.
   touch -t 203801010000 .git/checked-out .git/index
 )
@@ -104,8 +109,8 @@ receive() {
 
 flake=
 while [ "$count" -gt 0 ]; do
-  input=$1 kind=$2 where=$3 head=$4 staged=$5 worktree=$6 boundary=$7 query=$8
-  shift 8
+  input=$1 kind=$2 where=$3 head=$4 staged=$5 worktree=$6 boundary=$7 emptied=$8 query=$9
+  shift 9
   count=$((count - 1))
   case $kind in
     git) receive; reference=git+file://$tree$query ;;
@@ -118,7 +123,7 @@ done
 run() {
   nix --extra-experimental-features 'nix-command flakes' --log-format internal-json "$@" 3<&- &
   nix=$!
-  { while read -r line; do :; done; kill "$nix"; sleep 10; kill -KILL "$nix"; } <&3 > /dev/null 2>&1 9>&- &
+  { while read -r line; do :; done; kill "$nix"; sleep 2; kill -KILL "$nix"; } <&3 > /dev/null 2>&1 9>&- &
   watch=$!
   wait "$nix"
   code=$?

@@ -43,13 +43,13 @@ export async function findSource(
   }
 }
 
-/** The eight arguments of a source for the evaluation script. `uploaded` is where a plain directory was unpacked. */
+/** The nine arguments of a source for the evaluation script. `uploaded` is where a plain directory was unpacked. */
 export function sourceArguments({ input, from, query }: Source, uploaded = ''): string[] {
   const name = input ?? '-'
-  if (from.kind === 'reference') return [name, 'reference', from.reference, '', '', '', '', '']
-  if (from.kind === 'path') return [name, 'path', uploaded, '', '', '', '', query]
-  const { head = '-', staged, worktree, boundary } = from
-  return [name, 'git', keyOf(from.identity), head, staged, worktree, boundary.join(' '), query]
+  if (from.kind === 'reference') return [name, 'reference', from.reference, '', '', '', '', '', '']
+  if (from.kind === 'path') return [name, 'path', uploaded, '', '', '', '', '', query]
+  const { head = '-', staged, worktree, boundary, emptied } = from
+  return [name, 'git', keyOf(from.identity), head, staged, worktree, boundary.join(' '), emptied.join('\n'), query]
 }
 
 /** A name for a file on the builder that stands for something long and private. */

@@ -77,6 +77,10 @@ if [ -n "$head" ] && same HEAD && same --cached HEAD; then
   worktree=$staged
 else
   field dirty yes
+  theirs ls-files --deleted > "$tmp/deleted" || exit 1
+  sed -n 's,/[^/]*$,,p' "$tmp/deleted" | sort -u | while IFS= read -r name; do
+    if [ -d "$name" ]; then field emptied "$name"; fi
+  done
   # An intent-to-add entry is the empty file in here, and the repository need not have that one.
   ours hash-object -w --stdin < /dev/null > /dev/null
   theirs ls-files --stage -z > "$tmp/entries" || exit 1

@@ -21,6 +21,8 @@ export interface GitSnapshot {
   /** tree of the files in the work tree that the index names, byte by byte */
   readonly worktree: string
   readonly dirty: boolean
+  /** directories that are still there without their files: Nix 2.8 makes them part of the flake */
+  readonly emptied: readonly string[]
   /** the commits whose parents a shallow clone lacks */
   readonly boundary: readonly string[]
   readonly hasSubmodules: boolean
@@ -104,6 +106,7 @@ function fromFields(
     staged: fields('staged').join(),
     worktree: fields('worktree').join(),
     dirty: fields('dirty').length > 0,
+    emptied: fields('emptied'),
     boundary,
     hasSubmodules: fields('submodules').length > 0,
     untracked: { names: fields('untracked'), count: Number(fields('untracked-count').join()) },

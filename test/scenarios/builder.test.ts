@@ -1,0 +1,307 @@
+/** Flakes that are evaluated and built on other machines: Nix 2.26 on forge, the newest on frank, 2.8 on grace. */
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import type { BuilderEvents, EvaluationOptions } from '../../lib/builders/builder.ts'
+import { sshBuilder } from '../../lib/builders/ssh.ts'
+import { localMachine } from '../../lib/edge/local-machine.ts'
+import { commandLine } from '../../lib/machine/command.ts'
+import type { Machine } from '../../lib/machine/machine.ts'
+import { Problem } from '../../lib/problem.ts'
+import { hostProcesses, ssh, sshCommand, up, whyNoLab } from '../lab/lab.mjs'
+
+const skip = whyNoLab() ?? false
+const evaluators = ['forge', 'frank', 'grace']
+
+t.before(async () => {
+  if (!skip) await up(evaluators)
+})
+
+const signal = new AbortController().signal
+const noOptions: EvaluationOptions = {
+  impure: false,
+  showTrace: false,
+  refresh: false,
+  options: [],
+  overrideInputs: [],
+}
+
+/** Everything that Nix tells a flake about itself is in this derivation, and so in its path. */
+const flake = `{
+  inputs.secrets = { url = "path:/nowhere"; flake = false; };
+  outputs = { self, ... }@inputs: let
+    system = name: about: {
+      config.nixpkgs.hostPlatform.system = "aarch64-linux";
+      config.system.build.toplevel = derivation ({
+        inherit name;
+        system = "x86_64-linux";
+        builder = "/bin/sh";
+        PATH = "/bin:/usr/bin";
+        args = [ "-euc" "mkdir $out; echo $name > $out/name" ];
+      } // about);
+    };
+  in {
+    nixosConfigurations = {
+      dave = system "dave" {
+        source = self.outPath;
+        about = builtins.toJSON (removeAttrs self.sourceInfo [ "outPath" ]);
+        text = builtins.readFile ./text;
+      };
+      erin = system "erin" { secret = builtins.readFile "\${inputs.secrets}/data"; time = toString inputs.secrets.lastModified; };
+      impure = system "impure" { here = builtins.currentSystem; };
+      broken = throw "this one is broken";
+      needy = system "needy" { dependency = (system "nginx" { args = [ "-c" "echo no such header; exit 3" ]; }).config.system.build.toplevel; };
+      "odd \\"name\\" \${"$"}{x}" = system "odd" { };
+      slow = builtins.foldl' (a: b: a + builtins.foldl' (c: d: c + d) 0 (builtins.genList (x: x) 100000)) 0 (builtins.genList (x: x) 1000000);
+    };
+  };
+}`
+
+/** A repository on the control machine, and builders that get it. */
+class Workplace {
+  readonly place = mkdtempSync(join(tmpdir(), 'builder-scenario-'))
+  readonly repository = join(this.place, 'infra')
+  readonly secrets = join(this.place, 'secrets')
+  readonly warnings: string[] = []
+  readonly progress: string[] = []
+
+  constructor(test: Test) {
+    test.teardown(() => rmSync(this.place, { recursive: true }))
+    for (const directory of ['', 'hosts/pi', 'modules']) {
+      mkdirSync(join(this.repository, directory), { recursive: true })
+      this.write(join(directory, 'text'), directory)
+      if (directory !== 'modules') this.write(join(directory, 'flake.nix'), flake)
+    }
+    this.write('run', '#!/bin/sh\n')
+    chmodSync(join(this.repository, 'run'), 0o755)
+    symlinkSync('text', join(this.repository, 'link'))
+    mkdirSync(this.secrets)
+    writeFileSync(join(this.secrets, 'data'), 'secret')
+    this.git('init', '-q', '-b', 'main')
+    this.commit()
+    this.commit()
+  }
+
+  git(...args: string[]): string {
+    const identity = ['-c', 'user.name=ops', '-c', 'user.email=ops@localhost', '-c', 'commit.gpgsign=false']
+    return execFileSync('git', ['-C', this.repository, ...identity, ...args], { stdio: 'pipe' })
+      .toString()
+      .trim()
+  }
+
+  commit(): void {
+    this.git('add', '-A')
+    this.git('commit', '-q', '--allow-empty', '-m', 'change')
+  }
+
+  write(file: string, contents: string): void {
+    writeFileSync(join(this.repository, file), contents)
+  }
+
+  get events(): BuilderEvents {
+    return {
+      progress: (text) => void this.progress.push(text),
+      warning: (text) => void this.warnings.push(text),
+      log: () => undefined,
+    }
+  }
+
+  builder(test: Test, name: string, directory = this.repository) {
+    const here = localMachine()
+    const inputs = new Map([['secrets', this.secrets]])
+    const builder = sshBuilder({ name, here, flake: directory, inputs, connect: async () => overSsh(name) })
+    test.teardown(() => Promise.all([builder.close(), here.close()]))
+    return builder
+  }
+
+  /** The derivation that our way gives. */
+  async derivation(test: Test, name: string, configuration: string, directory = '') {
+    const builder = this.builder(test, name, join(this.repository, directory))
+    const { configurations, revision } = await builder.evaluate([configuration], noOptions, this.events, signal)
+    const result = configurations.get(configuration)
+    if (!result || result instanceof Problem) throw new Error(`${result?.message}\n${result?.detail}`)
+    return { derivation: result.derivation, system: result.system, revision }
+  }
+
+  /** The one that `nix eval` gives in a copy of the same tree on the same machine, .git and all. */
+  async reference(name: string, configuration: string, directory = ''): Promise<string> {
+    const archive = execFileSync('tar', ['-C', this.place, '-cf', '-', '.'], { maxBuffer: 1e8 })
+    const options = [
+      "--extra-experimental-features 'nix-command flakes' eval --raw --no-write-lock-file",
+      '--override-input secrets "$HOME/reference/secrets"',
+    ].join(' ')
+    const script = `rm -rf reference; mkdir reference; tar -xf - -C reference; exec nix ${options} \\
+      "$HOME/reference/infra/${directory}#nixosConfigurations.${configuration}.config.system.build.toplevel.drvPath"`
+    const { code, stdout, stderr } = await ssh(name, script, { input: archive })
+    if (code !== 0) throw new Error(stderr)
+    return stdout.trim()
+  }
+}
+
+/** A machine of the lab by way of a real sshd. */
+function overSsh(name: string): Machine {
+  const machine = localMachine({ name })
+  const open: Machine['open'] = (command, abort) =>
+    machine.open({ argv: [...sshCommand(name), '--', commandLine(command, 'none')] }, abort)
+  return { ...machine, open }
+}
+
+for (const name of evaluators) {
+  t.test(`${name} evaluates to what nix eval gives in the same tree`, { skip }, async (t) => {
+    const workplace = new Workplace(t)
+    const same = async (what: string, directory = '') => {
+      const { derivation, system } = await workplace.derivation(t, name, 'dave', directory)
+      t.equal(derivation, await workplace.reference(name, 'dave', directory), what)
+      t.equal(system, 'aarch64-linux', 'the host platform, not where it is built')
+    }
+    await same('clean')
+    await same('clean, in a sub-directory', 'hosts/pi')
+    const { revision } = await workplace.derivation(t, name, 'dave')
+    t.equal(revision, workplace.git('rev-parse', 'HEAD'))
+
+    workplace.write('text', 'changed')
+    await same('changed')
+    await same('changed outside the sub-directory', 'hosts/pi')
+    workplace.write('hosts/pi/text', 'changed')
+    await same('changed in the sub-directory', 'hosts/pi')
+    t.equal((await workplace.derivation(t, name, 'dave')).revision, `${workplace.git('rev-parse', 'HEAD')}-dirty`)
+
+    workplace.git('checkout', '-q', '.')
+    workplace.write('new', 'new')
+    await same('with a file that git does not track')
+    t.match(workplace.warnings.at(-1), /^new in .* is not tracked by git/)
+    workplace.git('add', '-N', 'new')
+    await same('with a file that git is to track')
+    workplace.git('add', 'new')
+    await same('with a staged file')
+    rmSync(join(workplace.repository, 'new'))
+    rmSync(join(workplace.repository, 'modules/text'))
+    await same('with deleted files')
+    workplace.git('rm', '-q', '--cached', 'hosts/pi/text')
+    chmodSync(join(workplace.repository, 'run'), 0o644)
+    rmSync(join(workplace.repository, 'link'))
+    symlinkSync('gone', join(workplace.repository, 'link'))
+    await same('with a changed mode, a changed link and a file that is no longer tracked')
+
+    workplace.git('reset', '-q', '--hard')
+    workplace.write('text', 'one\n')
+    workplace.git('add', 'text')
+    workplace.write('text', workplace.git('show', 'HEAD:text'))
+    await same('staged, then taken back in the work tree')
+    workplace.git('checkout', '-q', '--detach', 'HEAD~1')
+    await same('an older commit')
+    rmSync(join(workplace.repository, '.git'), { recursive: true })
+    workplace.git('init', '-q')
+    workplace.git('add', '-A')
+    await same('no commit yet')
+    rmSync(join(workplace.repository, '.git'), { recursive: true })
+    await same('no repository')
+  })
+
+  t.test(`${name}: an input that only the control machine has is the same as there`, { skip }, async (t) => {
+    const workplace = new Workplace(t)
+    const { derivation } = await workplace.derivation(t, name, 'erin')
+    t.equal(derivation, await workplace.reference(name, 'erin'))
+    t.strictSame(workplace.warnings, [])
+  })
+
+  t.test(`${name}: what is broken is told for each configuration, as Nix shows it`, { skip }, async (t) => {
+    const workplace = new Workplace(t)
+    const builder = workplace.builder(t, name)
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: Nix would read it as one too
+    const odd = 'odd "name" ${x}'
+    const asked = ['dave', 'broken', odd, 'davy']
+    const { configurations } = await builder.evaluate(asked, noOptions, workplace.events, signal)
+    t.match(configurations.get('dave'), { system: 'aarch64-linux' })
+    t.match(configurations.get(odd), { system: 'aarch64-linux' })
+    t.match(configurations.get('broken'), {
+      message: 'evaluation of broken failed',
+      detail: /error:\S* this one is broken/,
+    })
+    t.match(configurations.get('davy'), { hints: ['did you mean dave?', /broken, dave/] })
+
+    const pure = await builder.evaluate(['impure'], noOptions, workplace.events, signal)
+    t.match(pure.configurations.get('impure'), { message: 'evaluation of impure failed' })
+    const impure = await builder.evaluate(['impure'], { ...noOptions, impure: true }, workplace.events, signal)
+    t.notOk(impure.configurations.get('impure') instanceof Problem)
+
+    const trace = { ...noOptions, showTrace: true, options: [['warn-dirty', 'false']] as const }
+    const traced = await builder.evaluate(['broken'], trace, workplace.events, signal)
+    t.match(traced.configurations.get('broken'), { detail: /while evaluating/ })
+  })
+
+  t.test(`${name}: an evaluation that nobody waits for any more is ended`, { skip }, async (t) => {
+    const workplace = new Workplace(t)
+    const abort = new AbortController()
+    const running = () => hostProcesses(name).filter(({ argv }) => argv.includes('eval') || argv.includes('deploy'))
+    const evaluation = workplace.builder(t, name).evaluate(['slow'], noOptions, workplace.events, abort.signal)
+    while (!running().some(({ argv }) => argv[0] === 'nix')) await setTimeout(50)
+    abort.abort(new Error('enough'))
+    await t.rejects(evaluation, { message: 'enough' })
+    while (running().length > 0) await setTimeout(50)
+    t.strictSame(running(), [])
+  })
+}
+
+t.test('builds end in store paths, and a failing one does not stop the others', { skip }, async (t) => {
+  const workplace = new Workplace(t)
+  workplace.write('text', `${Math.random()}`)
+  const builder = workplace.builder(t, 'forge')
+  const { configurations } = await builder.evaluate(['dave', 'erin', 'needy'], noOptions, workplace.events, signal)
+  const derivationOf = (name: string) => {
+    const result = configurations.get(name)
+    if (!result || result instanceof Problem) throw new Error(name)
+    return result.derivation
+  }
+  const [dave, erin, needy] = [derivationOf('dave'), derivationOf('erin'), derivationOf('needy')]
+  const built = await builder.build([needy, dave, erin], workplace.events, signal)
+  const problem = built.get(needy)
+  t.match(problem, { message: 'build of needy failed', stage: 'build', detail: /no such header/ })
+  const [, log] = /nix log (\S+) \(on forge\)/.exec(problem instanceof Problem ? (problem.hints[0] ?? '') : '') ?? []
+  t.match(await ssh('forge', `nix --extra-experimental-features nix-command log ${log}`), {
+    stdout: 'no such header\n',
+  })
+  t.match(await ssh('forge', `cat ${built.get(dave)}/name ${built.get(erin)}/name`), { stdout: 'dave\nerin\n' })
+  t.ok(workplace.progress.some((text) => /^building dave/.test(text)))
+
+  const store = await builder.openStore(signal)
+  const out = built.get(dave)
+  if (!out || out instanceof Problem) throw new Error('not built')
+  t.strictSame([...(await store.queryValidPaths([out], { substitute: false }))], [out], 'the store has what was built')
+  store.close()
+})
+
+t.test('derivations that were collected after the evaluation are evaluated once more', { skip }, async (t) => {
+  const workplace = new Workplace(t)
+  workplace.write('text', `${Math.random()}`)
+  const builder = workplace.builder(t, 'forge')
+  const { configurations } = await builder.evaluate(['dave'], noOptions, workplace.events, signal)
+  const dave = configurations.get('dave')
+  if (!dave || dave instanceof Problem) throw new Error('not evaluated')
+  t.equal((await ssh('forge', `nix-store --delete ${dave.derivation}`)).code, 0)
+  const built = await builder.build([dave.derivation], workplace.events, signal)
+  t.match(built.get(dave.derivation), /^\/nix\/store\/.*-dave$/)
+})
+
+t.test('a lock file that lacks an input is not completed in silence', { skip }, async (t) => {
+  const workplace = new Workplace(t)
+  await ssh('forge', 'rm -rf other; mkdir other; echo data > other/data')
+  workplace.write('flake.nix', flake.replace('path:/nowhere', 'path:/home/builder/other'))
+  const here = localMachine()
+  const builder = sshBuilder({
+    name: 'forge',
+    here,
+    flake: workplace.repository,
+    inputs: new Map(),
+    connect: async () => overSsh('forge'),
+  })
+  t.teardown(() => Promise.all([builder.close(), here.close()]))
+  await builder.evaluate(['erin'], noOptions, workplace.events, signal)
+  t.match(
+    workplace.warnings[0],
+    /^flake\.lock does not fit flake\.nix: run nix flake lock and commit it.*\n.*'secrets'/s,
+  )
+})
