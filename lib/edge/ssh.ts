@@ -32,7 +32,7 @@ export function sshNetwork(options: SshNetworkOptions = {}): Network {
     const config = await configs.get(destination, attempt.signal)
     const bySystem = (): Promise<Transport> => {
       attempt.doing(`waiting for ssh to log in to ${config.original}`)
-      const target = { name: login.name, source: options, destination, config }
+      const target = { name: login.name, source: options, configs, destination, config }
       return systemSsh(target, attempt.signal)
     }
     if (foreign.has(login.destination)) return { config, transport: await bySystem() }

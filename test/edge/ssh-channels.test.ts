@@ -162,6 +162,20 @@ test('output comes line by line, and characters are never cut', withSshd, async 
   t.equal(done.stdout, 'grün\n\nlast')
 })
 
+test('who listens late to standard error has missed nothing', withSshd, async (t) => {
+  const { machine } = await logIn(t)
+  const channel = await machine.open(shell('echo early >&2; cat; echo late >&2'))
+  await until(() => channel.errorOutput() === 'early\n')
+  let heard = ''
+  channel.onErrorOutput((text) => {
+    heard += text
+  })
+  channel.stdin.end()
+  channel.stdout.resume()
+  await channel.exit
+  t.equal(heard, 'early\nlate\n')
+})
+
 test('a command that died of a signal says so', withSshd, async (t) => {
   const { machine } = await logIn(t)
   t.match(await machine.run(shell('kill -KILL $$')), { code: null, signal: 'SIGKILL', lost: false })

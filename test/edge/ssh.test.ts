@@ -1,11 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { type Test, test } from 'tap'
+import { hopArguments } from '../../lib/edge/ssh/destination.ts'
+import { parseHostConfig } from '../../lib/edge/ssh/host-config.ts'
 import { fingerprint } from '../../lib/edge/ssh/host-key.ts'
 import { sshNetwork } from '../../lib/edge/ssh.ts'
 import type { Machine, Network } from '../../lib/machine/machine.ts'
 import { Problem } from '../../lib/problem.ts'
-import { Bench, me, proxyTo, type Sshd, withSshd } from './sshd.ts'
+import { Bench, freePort, me, proxyTo, type Sshd, withSshd } from './sshd.ts'
 
 const login = (destination: string) => ({ name: 'dave', destination, elevation: 'none' as const })
 
@@ -74,6 +76,39 @@ test('a host is found by whatever the ssh configuration calls it', withSshd, asy
     await works(t, network, destination)
   await works(t, network, `ssh://${me}@127.0.0.1:${sshd.port}`)
   await works(t, network, `${me}@included`)
+})
+
+const withIpv6 = await freePort('::1').then(
+  () => withSshd,
+  () => ({ skip: 'no IPv6 on this machine' }),
+)
+test('a host with an IPv6 address is like any other', withIpv6, async (t) => {
+  const bench = new Bench(t)
+  bench.key('id')
+  const sshd = await bench.sshd({ address: '::1' })
+  bench.know('known', `[::1]:${sshd.port}`, sshd.hostKey('ed25519'))
+  const six = common.replace('HostName 127.0.0.1', '')
+  const configFile = bench.config(
+    [
+      `Host six\n  HostName ::1\n  Port ${sshd.port}`,
+      `Host behind\n  HostName ::1\n  Port ${sshd.port}\n  ProxyJump six`,
+      `Host *\n  UserKnownHostsFile @known\n${six}`,
+    ].join('\n'),
+  )
+  const network = sshNetwork({ configFile })
+  for (const destination of ['six', 'behind', `ssh://${me}@[::1]:${sshd.port}`]) await works(t, network, destination)
+})
+
+test('a hop is named as on the command line of ssh', async (t) => {
+  t.same(hopArguments('bastion'), ['--', 'bastion'])
+  t.same(hopArguments('me@bastion:2222'), ['-l', 'me', '-p', '2222', '--', 'bastion'])
+  t.same(hopArguments('[fe80::1]:22'), ['-p', '22', '--', 'fe80::1'])
+  t.same(hopArguments('fe80::1'), ['--', 'fe80::1'])
+  t.same(hopArguments('ssh://me@bastion:22'), ['--', 'ssh://me@bastion:22'])
+  t.throws(() => hopArguments('-oProxyCommand=id'), Problem)
+  for (const typed of ['me@dave', 'ssh://me@dave:22', 'dave'])
+    t.match(parseHostConfig(typed, ''), { typed, original: 'dave', hostName: 'dave', port: 22 })
+  t.match(parseHostConfig('ssh://[::1]:22', ''), { original: '::1' })
 })
 
 test('a destination that ssh would take for an option is refused', async (t) => {
@@ -297,6 +332,8 @@ test('what ssh2 cannot do is done by the ssh program of the system', withSshd, a
   for (const one of [modern, certified]) bench.know('known', `[127.0.0.1]:${one.port}`, one.hostKey('ed25519'))
   bench.key('other')
   bench.know('changed', `[127.0.0.1]:${modern.port}`, bench.publicKey('other'))
+  bench.know('hop-changed', `[127.0.0.1]:${certified.port}`, bench.publicKey('other'))
+  bench.write('nobody', '')
   bench.know('by-authority', '@cert-authority *', bench.publicKey('ca'))
   const configFile = bench.config(
     [
@@ -304,6 +341,10 @@ test('what ssh2 cannot do is done by the ssh program of the system', withSshd, a
       host('modern-changed', modern, 'UserKnownHostsFile @changed; StrictHostKeyChecking no'),
       host('modern-unknown', modern, 'UserKnownHostsFile @nothing'),
       host('hop', certified, 'UserKnownHostsFile @known'),
+      host('careless-hop', certified, 'UserKnownHostsFile @hop-changed; StrictHostKeyChecking no'),
+      host('behind-careless', modern, 'UserKnownHostsFile @known; ProxyJump careless-hop; RevokedHostKeys @nobody'),
+      host('new-hop', certified, 'UserKnownHostsFile @hop-new; StrictHostKeyChecking no'),
+      host('behind-new', modern, 'UserKnownHostsFile @known; ProxyJump new-hop; RevokedHostKeys @nobody'),
       host('modern-behind', modern, 'UserKnownHostsFile @known; ProxyJump hop'),
       host('certified', certified, 'UserKnownHostsFile @known').replace('@id', '@certified'),
       host('by-authority', byAuthority, 'UserKnownHostsFile @by-authority'),
@@ -317,7 +358,8 @@ test('what ssh2 cannot do is done by the ssh program of the system', withSshd, a
   t.match(reasons[2], 'the certificate')
   t.match(reasons[3], 'certificate authority')
 
-  for (const destination of ['modern-changed', 'modern-unknown']) {
+  await works(t, network, 'behind-new')
+  for (const destination of ['modern-changed', 'modern-unknown', 'behind-careless']) {
     const problem = await refused(t, network.connect(login(destination)))
     t.equal(problem.message, `ssh could not log in to 127.0.0.1:${modern.port}`)
     t.match(problem.detail, 'Host key verification failed')

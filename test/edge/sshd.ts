@@ -125,6 +125,7 @@ export class Bench {
       hostKeys?: string[]
       authorized?: string[]
       lines?: string
+      address?: string
       etc?: Readonly<Record<string, string>>
     } = {},
   ): Promise<Sshd> {
@@ -135,12 +136,14 @@ export class Bench {
     this.write(`${name}-authorized`, `${(options.authorized ?? ['id']).map((key) => this.publicKey(key)).join('\n')}\n`)
     // sshd reads it as the user who logs in.
     this.readable(`${name}-authorized`)
-    const port = await freePort()
+    const address = options.address ?? '127.0.0.1'
+    const port = await freePort(address)
     const file = this.write(
       `${name}-config`,
       [
         options.lines ?? '',
-        `ListenAddress 127.0.0.1:${port}`,
+        `Port ${port}`,
+        `ListenAddress ${address}`,
         ...keys.map((key) => `HostKey ${key}`),
         `AuthorizedKeysFile ${this.file(`${name}-authorized`)}`,
         'StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin prohibit-password\nPasswordAuthentication no',
@@ -160,7 +163,7 @@ export class Bench {
       await gone
     }
     this.t.teardown(stop)
-    await until(() => answers(port))
+    await until(() => answers(port, address))
     return {
       port,
       pid: server.pid ?? 0,
@@ -208,18 +211,20 @@ export class Bench {
   }
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
+export function freePort(address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, address, () => {
       const address = server.address()
       server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
     })
   })
 }
 
-function answers(port: number): Promise<boolean> {
+function answers(port: number, address: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = connect(port, address)
     socket.on('data', () => socket.destroy())
     socket.on('error', () => resolve(false))
     socket.on('close', () => resolve(socket.bytesRead > 0))

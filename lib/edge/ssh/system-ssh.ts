@@ -10,15 +10,17 @@ import { Problem } from '../../problem.ts'
 import { lost } from '../lost.ts'
 import type { Started, Transport } from '../machine.ts'
 import { type Process, runProcess, startProcess } from '../process.ts'
+import { carefulSource, careless } from './careful-config.ts'
 import type { DestinationArguments } from './destination.ts'
 import { withoutLanguage } from './environment.ts'
-import { type ConfigSource, configArguments, type HostConfig } from './host-config.ts'
+import { type ConfigSource, configArguments, type HostConfig, type HostConfigs } from './host-config.ts'
 import { patienceOf } from './keepalive.ts'
 import { address } from './unreachable.ts'
 
 export interface SystemSshTarget {
   readonly name: string
   readonly source: ConfigSource
+  readonly configs: HostConfigs
   readonly destination: DestinationArguments
   readonly config: HostConfig
 }
@@ -52,10 +54,11 @@ exit "$code"`
 
 /** Rejects with a Problem when ssh can't log in; what ssh said is its detail. */
 export async function systemSsh(target: SystemSshTarget, signal: AbortSignal): Promise<Transport> {
-  const { name, source, destination, config } = target
+  const { name, destination, config } = target
   // A control socket's name must be short, which some machines' temporary directory is not.
   const place = await mkdtemp(join(tmpdir().length > 40 ? '/tmp' : tmpdir(), 'ssh-'))
   const socket = join(place, 's')
+  const source = await carefulSource(config, place, { ...target, signal })
   const ssh = ['ssh', ...configArguments(source)]
   const env = withoutLanguage()
   const master = [
@@ -107,10 +110,7 @@ export async function systemSsh(target: SystemSshTarget, signal: AbortSignal): P
 const gone = { code: null, signal: null, lost: true } as const
 
 /** What the user wants, but a changed key is never accepted. */
-const trust = (config: HostConfig): string[] =>
-  ['no', 'off', 'false'].includes(config.one('stricthostkeychecking') ?? '')
-    ? option('StrictHostKeyChecking', 'accept-new')
-    : []
+const trust = (config: HostConfig): string[] => (careless(config) ? option('StrictHostKeyChecking', 'accept-new') : [])
 
 function keepalive(config: HostConfig): string[] {
   const { intervalMs, count } = patienceOf(config)

@@ -70,6 +70,9 @@ export function notLetIn(config: HostConfig, tried: Identities, server: string):
   return problem(`${address(config)} did not let ${config.user} log in`, {
     detail: detail.join('\n'),
     hints: [
+      ...(tried.agentKeys.length > 5
+        ? ['sshd gives up after six keys: name the right one, with IdentityFile and IdentitiesOnly yes']
+        : []),
       ...(encrypted ? ['keys are never unlocked here: give them to an agent first, with ssh-add'] : []),
       `see whether this works, and why not: ssh -v -o BatchMode=yes ${config.typed} true`,
     ],
