@@ -2,9 +2,12 @@
 
 auto_roots=/nix/var/nix/gcroots/auto
 
-# Roots are links through /run: a power cut takes them away, and the next collection clears the rest.
+# Roots are links through /run: a power cut makes them lead nowhere. The next deployment or collection clears them.
 add_roots() {
   mkdir -p "$here/roots" "$auto_roots"
+  for root in "$auto_roots"/deploy-*; do
+    [ -e "$root" ] || rm -f "$root"
+  done
   for root in old new toplevel; do
     eval "target=\$$root"
     ln -s "$target" "$here/roots/$root"

@@ -13,6 +13,8 @@ export interface DaemonStreams {
   errorOutput?(): string
   /** settles when the other side is gone and all it said has arrived */
   readonly closed: Promise<unknown>
+  /** asked after `closed`: the other side can't be reached any more, which makes its loss a problem of that kind */
+  isOutOfReach?(): boolean
   /** what ends the other side beyond destroying both streams */
   close?(): void
 }
@@ -98,7 +100,8 @@ export class Connection {
       return this.#break(inWords(error))
     }
     const detail = await this.lastWords()
-    return this.#break(new Problem('the connection to the Nix daemon was lost', { detail, cause: error }))
+    const kind = this.#streams.isOutOfReach?.() ? 'unreachable' : 'failed'
+    return this.#break(new Problem('the connection to the Nix daemon was lost', { kind, detail, cause: error }))
   }
 
   /** Waits for the other side to go, and closes. The end of what it printed on standard error. */
