@@ -65,12 +65,17 @@ const daemon = ['nix-daemon', '--stdio', '--option', 'fsync-store-paths', 'true'
 /** The store of the host, spoken to as root: only root may add paths that nobody signed. */
 async function openHostStore(machine: Machine, signal: AbortSignal): Promise<Store> {
   const channel = await machine.open({ argv: daemon, asRoot: true }, signal)
+  let isOutOfReach = false
+  const closed = channel.exit.then(({ lost }) => {
+    isOutOfReach = lost
+  })
   try {
     return await openStore({
       input: channel.stdin,
       output: channel.stdout,
       errorOutput: () => channel.errorOutput(),
-      closed: channel.exit,
+      closed,
+      isOutOfReach: () => isOutOfReach,
       close: () => channel.close(),
     })
   } catch (error) {
