@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { type Test, test } from 'tap'
-import { hopArguments } from '../../lib/edge/ssh/destination.ts'
+import { destinationArguments, hopArguments } from '../../lib/edge/ssh/destination.ts'
 import { parseHostConfig } from '../../lib/edge/ssh/host-config.ts'
 import { fingerprint } from '../../lib/edge/ssh/host-key.ts'
 import { sshNetwork } from '../../lib/edge/ssh.ts'
@@ -104,11 +104,12 @@ test('a hop is named as on the command line of ssh', async (t) => {
   t.same(hopArguments('me@bastion:2222'), ['-l', 'me', '-p', '2222', '--', 'bastion'])
   t.same(hopArguments('[fe80::1]:22'), ['-p', '22', '--', 'fe80::1'])
   t.same(hopArguments('fe80::1'), ['--', 'fe80::1'])
-  t.same(hopArguments('ssh://me@bastion:22'), ['--', 'ssh://me@bastion:22'])
+  t.same(hopArguments('ssh://me@bastion:22'), ['-l', 'me', '-p', '22', '--', 'bastion'])
+  t.same(destinationArguments('ssh://me@[fe80::1]:22/'), hopArguments('me@[fe80::1]:22'))
   t.throws(() => hopArguments('-oProxyCommand=id'), Problem)
-  for (const typed of ['me@dave', 'ssh://me@dave:22', 'dave'])
-    t.match(parseHostConfig(typed, ''), { typed, original: 'dave', hostName: 'dave', port: 22 })
-  t.match(parseHostConfig('ssh://[::1]:22', ''), { original: '::1' })
+  const config = (typed: string) => parseHostConfig(destinationArguments(typed), '')
+  t.match(config('me@dave'), { typed: 'me@dave', original: 'dave', hostName: 'dave', port: 22 })
+  t.match(config('ssh://me@dave:2222'), { typed: '-l me -p 2222 dave', original: 'dave' })
 })
 
 test('a destination that ssh would take for an option is refused', async (t) => {

@@ -1,16 +1,19 @@
 /** What was typed after `ssh`. */
 import { Problem } from '../../problem.ts'
 
-/** Arguments of `ssh` that name a destination: options first, the destination last, after `--`. */
+/** Arguments of `ssh` that name a destination: options first, then `--` and `[user@]host`. */
 export type DestinationArguments = readonly string[]
 
 // OpenSSH refuses the same characters since 9.6, because names end up in a ProxyCommand's shell (CVE-2023-51385).
 const dangerous = /[\s\p{Cc}'"`$\\;&<>|(){}]/u
 
-/** `[user@]host`, an alias, or `ssh://[user@]host[:port]`. Rejects what could be taken for an option or by a shell. */
+/** `[user@]host`, an alias, or `ssh://[user@]host[:port]`. Throws a Problem for what an option or a shell could be. */
 export function destinationArguments(destination: string): DestinationArguments {
-  const host = /^(?:ssh:\/\/)?(?:[^@]*@)*(.*)$/s.exec(destination)?.[1] ?? ''
-  if (destination === '' || destination.startsWith('-') || host.startsWith('-') || dangerous.test(destination))
+  const uri = /^ssh:\/\/([^/]*)\/?$/.exec(destination)?.[1]
+  // OpenSSH's own reading of these knows no IPv6 address after a user.
+  if (uri !== undefined) return hopArguments(uri)
+  const host = destination.replace(/^.*@/s, '')
+  if (destination.startsWith('-') || host.startsWith('-') || host === '' || dangerous.test(destination))
     throw new Problem(`'${destination}' is not a destination for ssh`, {
       kind: 'usage',
       hints: ['write user@host, an alias of your ssh configuration, or ssh://user@host:port'],

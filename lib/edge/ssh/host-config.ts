@@ -31,8 +31,8 @@ export const configArguments = (source: ConfigSource): readonly string[] =>
   source.configFile === undefined ? [] : ['-F', source.configFile]
 
 /** The answer of `ssh -G`: one keyword and value a line. */
-export function parseHostConfig(typed: string, text: string): HostConfig {
-  const original = /^(?:ssh:\/\/)?(?:.*@)?(\[.*\]|[^:]*|.*:.*:.*?)(?::\d+)?\/?$/s.exec(typed)?.[1] ?? typed
+export function parseHostConfig(destination: DestinationArguments, text: string): HostConfig {
+  const original = (destination.at(-1) ?? '').replace(/^.*@/s, '')
   const values = new Map<string, string[]>()
   for (const line of text.split('\n')) {
     const [, keyword, value] = /^(\S+) (.*)$/.exec(line) ?? []
@@ -43,8 +43,8 @@ export function parseHostConfig(typed: string, text: string): HostConfig {
   const all = (keyword: string) => (values.get(keyword) ?? []).filter((value) => value !== 'none')
   const one = (keyword: string) => all(keyword)[0]
   return {
-    typed,
-    original: original.replace(/^\[(.*)\]$/, '$1'),
+    typed: destination.filter((word) => word !== '--').join(' '),
+    original,
     hostName: (one('hostname') ?? original).toLowerCase(),
     port: Number(one('port') ?? 22),
     user: one('user') ?? '',
@@ -77,14 +77,12 @@ export class HostConfigs {
 }
 
 async function ask(source: ConfigSource, destination: DestinationArguments): Promise<HostConfig> {
-  const typed = destination.at(-1) ?? ''
   const argv = ['ssh', ...configArguments(source), '-G', ...destination]
   const { code, stdout, stderr } = await runProcess(argv, { timeoutMs: 20_000 })
-  if (code !== 0)
-    throw new Problem(`ssh does not accept its configuration for ${typed}`, {
-      kind: 'failed',
-      detail: stderr.replaceAll('\r', '').trim(),
-      hints: [`try: ssh -G ${typed}`],
-    })
-  return parseHostConfig(typed, stdout)
+  const config = parseHostConfig(destination, stdout)
+  if (code === 0) return config
+  throw new Problem(`ssh does not accept its configuration for ${config.original}`, {
+    detail: stderr.replaceAll('\r', '').trim(),
+    hints: [`try: ssh -G ${config.typed}`],
+  })
 }
