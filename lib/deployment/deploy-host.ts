@@ -5,7 +5,7 @@ import { Problem, type Stage } from '../problem.ts'
 import { copyClosure, resolveSpecialisation } from './copy-closure.ts'
 import { dryActivate } from './dry-activate.ts'
 import type { Outcome } from './outcome.ts'
-import { endingOf, endingOfProblem, type Gathered, nothingYet, outcomeOf } from './outcomes.ts'
+import { bootWarning, endingOf, endingOfProblem, type Gathered, nothingYet, outcomeOf } from './outcomes.ts'
 import { preflight } from './preflight.ts'
 import { asProblem, type Toplevel } from './realise.ts'
 import { openSession, type Session } from './session.ts'
@@ -113,6 +113,8 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
     const transacted = await inTurn('activate', () =>
       transact({ host, session, tools }, request, () => closure.release()),
     )
+    const text = bootWarning(transacted)
+    if (text !== undefined) tools.report({ kind: 'warning', host: host.name, text })
     return endingOf(transacted, gathered, state.running)
   } finally {
     closure.release()

@@ -64,6 +64,20 @@ const kindOf: Readonly<Record<TransactionResult['end'], OutcomeKind>> = {
   unknown: 'needs hands',
 }
 
+/** In the order in which the host names them. */
+const bootPart: Readonly<Record<string, string>> = {
+  kernel: 'this kernel has',
+  initrd: 'this initrd has',
+  'kernel-modules': 'these kernel modules have',
+}
+
+/** What no software on the host can promise: that a kernel boots which never has. Undefined: nothing to warn of. */
+export function bootWarning(transacted: Transacted): string | undefined {
+  if (transacted.kind !== 'ended' || !['deployed', 'staged'].includes(transacted.result.end)) return undefined
+  const [part] = transacted.result.notBootedYet
+  return part === undefined ? undefined : `${bootPart[part] ?? part} not booted on this host yet`
+}
+
 /** The ending of a transaction. `before` is what ran when it began. */
 export function endingOf(transacted: Transacted, gathered: Gathered, before: string): Ending {
   const detail = gathered.log.join('\n')
