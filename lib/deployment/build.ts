@@ -5,6 +5,7 @@ import type { Host } from '../inventory/inventory.ts'
 import { Problem } from '../problem.ts'
 import { asProblem, buildHosts, type Each, type Evaluation, evaluateHosts, type Toplevel } from './realise.ts'
 import { statusOf } from './status.ts'
+import { refuseUnsupported } from './supported.ts'
 import type { Tools } from './tools.ts'
 
 /** Evaluates and builds the toplevels, by host. */
@@ -13,6 +14,7 @@ export async function buildToplevels(
   evaluation: EvaluationOptions,
   tools: Tools,
 ): Promise<Each<Toplevel>> {
+  refuseUnsupported(hosts, tools)
   const host = hosts.length === 1 ? (hosts[0]?.name ?? '') : ''
   tools.report({ kind: 'stage', host, stage: 'evaluate' })
   const evaluations = await evaluateHosts(hosts, evaluation, tools)
@@ -38,6 +40,7 @@ export async function planHosts(
   evaluation: EvaluationOptions,
   tools: Tools,
 ): Promise<Each<Plan>> {
+  refuseUnsupported(hosts, tools)
   const [evaluations, states] = await Promise.all([
     evaluateHosts(hosts, evaluation, tools),
     Promise.all(hosts.map((host) => statusOf(host, tools))),

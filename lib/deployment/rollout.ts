@@ -6,6 +6,7 @@ import { Problem } from '../problem.ts'
 import { deployHost, type InTurn } from './deploy-host.ts'
 import { type Outcome, worstFirst } from './outcome.ts'
 import { buildHosts, evaluateHosts } from './realise.ts'
+import { refuseUnsupported } from './supported.ts'
 import type { Limits, Mode, Tools } from './tools.ts'
 
 export interface Rollout {
@@ -18,9 +19,10 @@ export interface Rollout {
 /** How long the build waits for hosts whose login is slow, before it builds for them as well. */
 const preflightPatienceMs = 5_000
 
-/** Worst outcome first. Never rejects. */
+/** Worst outcome first. Rejects only for what hosts.yaml asks and can't be done, before anything is. */
 export async function rollOut(rollout: Rollout, tools: Tools): Promise<Outcome[]> {
   const { hosts, mode } = rollout
+  refuseUnsupported(hosts, tools)
   const inTurn = turns(rollout.limits)
   const unfit = new Set<string>()
   const preflights = new Map(hosts.map((host) => [host.name, withResolvers()]))

@@ -1,9 +1,13 @@
 import t from 'tap'
+import type { Builder } from '../../lib/builders/builder.ts'
 import { parseHostState } from '../../lib/activation/host-state.ts'
 import { formatBytes, formatDuration } from '../../lib/deployment/format.ts'
 import { exitCode, type OutcomeKind } from '../../lib/deployment/outcome.ts'
 import { previousGeneration } from '../../lib/deployment/rollback.ts'
 import { stepsTo } from '../../lib/deployment/steps.ts'
+import { refuseUnsupported } from '../../lib/deployment/supported.ts'
+import type { Host } from '../../lib/inventory/inventory.ts'
+import { readInventory } from '../../lib/inventory/read.ts'
 import { Problem } from '../../lib/problem.ts'
 
 const state = (lines: string[]) => parseHostState(lines.join('\n'))
@@ -83,4 +87,22 @@ t.test('numbers are written for people', async (t) => {
   t.equal(formatDuration(420), '0.4 s')
   t.equal(formatDuration(61_000), '61 s')
   t.equal(formatDuration(200_000), '3 min 20 s')
+})
+
+t.test('what hosts.yaml can say and cannot be done yet is refused by name', async (t) => {
+  const host = readInventory(
+    'hosts: {dave: {ssh: dave, system: x86_64-linux, copy: {via: direct}}}',
+    '/etc/hosts.yaml',
+  ).hosts.get('dave') as Host
+  const builder = () => ({}) as Builder
+  t.throws(() => refuseUnsupported([host], { builder }), {
+    kind: 'usage',
+    host: 'dave',
+    message: 'copying by direct is not possible',
+  })
+  t.throws(
+    () => refuseUnsupported([{ ...host, copy: { ...host.copy, via: 'relay', compress: 'always' } }], { builder }),
+    { message: /compression/ },
+  )
+  t.doesNotThrow(() => refuseUnsupported([{ ...host, copy: { ...host.copy, via: 'relay' } }], { builder }))
 })

@@ -1,0 +1,20 @@
+/** What hosts.yaml can say and this version can't do is refused before anything is done. */
+import { copyStrategy } from '../copy/index.ts'
+import type { Host } from '../inventory/inventory.ts'
+import { Problem } from '../problem.ts'
+import type { Tools } from './tools.ts'
+
+/** Throws a Problem of kind `usage` that names the host. */
+export function refuseUnsupported(hosts: readonly Host[], tools: Pick<Tools, 'builder'>): void {
+  for (const host of hosts) {
+    try {
+      tools.builder(host.builder)
+      copyStrategy(host.copy.via)
+      if (host.copy.compress === 'always') {
+        throw new Problem('compression is not supported yet', { kind: 'usage', hints: ['leave `compress:` away'] })
+      }
+    } catch (error) {
+      throw error instanceof Problem ? error.at({ host: host.name }) : error
+    }
+  }
+}
