@@ -116,11 +116,11 @@ confirm_system() {
   sync_file_system /nix/store
   if [ "$(profile_system)" != "$toplevel" ]; then
     touch "$here/made-generation"
-    set_profile "$toplevel" >> "$here/log" 2>&1 || { roll_back "the profile could not be set"; return; }
+    set_profile "$toplevel" >> "$here/log" 2>&1 || { roll_back "the profile could not be set: $(last_words)"; return; }
     sync_file_system "${system_profile%/*}"
   fi
   NIXOS_INSTALL_BOOTLOADER=0 run_switch "$toplevel" boot $((switch_seconds * 100))
-  [ "$switch_exit" = 0 ] || { roll_back "the boot loader could not be set (exit code $switch_exit)"; return; }
+  [ "$switch_exit" = 0 ] || { roll_back "the boot loader could not be set (exit code $switch_exit): $(last_words)"; return; }
   [ -d /boot ] && sync_file_system /boot
   short=$(check_boot_files "$toplevel" 2>> "$here/log")
   [ -z "$short" ] || { roll_back "a boot file could not be written: $short"; return; }
@@ -132,6 +132,9 @@ confirm_system() {
   [ "$(profile_system)" = "$toplevel" ] || { roll_back "the profile does not hold the new system"; return; }
   if [ "$mode" = boot ]; then finish staged; else finish deployed; fi
 }
+
+# What a command that failed printed last: nobody follows the log any more while a confirmation is carried out.
+last_words() { grep -v '^exit [0-9]*$' "$here/log" | tail -n 1; }
 
 # True when the running system is the one given. Otherwise somebody else switched meanwhile: it is theirs now.
 still_ours() { # SYSTEM
