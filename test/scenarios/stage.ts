@@ -192,7 +192,7 @@ export interface Running {
   readonly finished: Promise<Told>
   /** Resolves when what was printed on stderr so far matches; rejects when it ended before. */
   until(pattern: RegExp): Promise<void>
-  /** Sends a signal to the deploy process on control. */
+  /** Sends a signal to the deploy process on control; INT to all that it started too, as a terminal does. */
   signal(name: 'KILL' | 'TERM' | 'INT' | 'HUP'): Promise<void>
 }
 
@@ -239,7 +239,7 @@ function startDeploy(argv: readonly string[]): Running {
     async signal(name) {
       await until(/^pid \d+$/m)
       const pid = /^pid (\d+)$/m.exec(stderr)?.[1]
-      await lab.inside('control', `kill -${name} ${pid}`)
+      await lab.inside('control', `kill -${name} ${name === 'INT' ? '-' : ''}${pid}`)
     },
   }
 }

@@ -1,0 +1,49 @@
+/** Waiting for something on a machine, with an end. */
+import * as lab from '../lab/lab.mjs'
+import type { Stage } from './stage.ts'
+
+/** Until a condition of /bin/sh holds inside a machine. Rejects when it doesn't within those seconds. */
+export async function eventually(machine: string, condition: string, seconds = 30): Promise<void> {
+  const script = `n=0; until ${condition}; do n=$((n + 1)); [ $n -lt ${seconds * 20} ] || exit 1; sleep 0.05; done`
+  const { code, stderr } = await lab.inside(machine, script, { timeout: (seconds + 60) * 1000 })
+  if (code !== 0) throw new Error(`on ${machine}, not within ${seconds} s: ${condition}\n${stderr}`)
+}
+
+/** Until something seen from outside is so. Rejects when it isn't within a minute. */
+async function seen(what: string, look: () => boolean | Promise<boolean>): Promise<void> {
+  for (let turn = 0; turn < 1200; turn++) {
+    if (await look()) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(`not within a minute: ${what}`)
+}
+
+/** Whether a machine has a process whose command line, joined by blanks, matches. */
+export const isRunning = (machine: string, commandLine: RegExp) =>
+  lab.hostProcesses(machine).some(({ argv }) => commandLine.test(argv.join(' ')))
+
+export const running = (machine: string, commandLine: RegExp) =>
+  seen(`${machine} runs ${commandLine}`, () => isRunning(machine, commandLine))
+
+export const notRunning = (machine: string, commandLine: RegExp) =>
+  seen(`${machine} does not run ${commandLine}`, () => !isRunning(machine, commandLine))
+
+/** Until a host has heard that much more than now, in bytes. */
+export async function received(host: string, bytes: number): Promise<void> {
+  const heard = async () => (await lab.linkBytes(host)).toMachine
+  const start = await heard()
+  await seen(`${host} received ${bytes} bytes`, async () => (await heard()) - start >= bytes)
+}
+
+/** A deployment on the host is in that state. */
+export const inState = (host: string, state: string) => eventually(host, `grep -qs '^${state}' /run/deploy/*/state`)
+
+/**
+ * Until no deployment is under way on the host: at most the switch, the confirmation and the switch back, each with
+ * its own limit, and some seconds for what is around them.
+ */
+export function over(host: string, { inventory }: Stage): Promise<void> {
+  const { timeout, confirmWithin } = inventory.defaults.activation
+  const seconds = [timeout, confirmWithin, timeout].reduce((sum, text) => sum + Number.parseInt(text, 10), 20)
+  return eventually(host, `[ ! -L /run/deploy/lock ]`, seconds)
+}

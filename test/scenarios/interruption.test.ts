@@ -1,0 +1,260 @@
+/** Whatever dies on the way: the host ends on the new system, confirmed, or exactly as it was before. */
+import { before, type Test, test } from 'tap'
+import * as lab from '../lab/lab.mjs'
+import { inState, notRunning, over, received, running } from './eventually.ts'
+import { type Facts, type Running, type Stage, sameAsBefore, setStage } from './stage.ts'
+
+/** The shortest window that is accepted without health checks: a login, the settle time, the confirmation. */
+const activation = { timeout: '20s', confirmWithin: '14s', settle: '1s' }
+
+let stage: Stage
+let attempts = 0
+
+before(async () => {
+  stage = await setStage({ defaults: { activation } })
+})
+
+/** A configuration that the host hasn't had yet. */
+function somethingNew({ big, ...knobs }: Record<string, unknown> = {}) {
+  attempts++
+  return stage.configure('dave', { motd: `attempt ${attempts}`, ...knobs, ...(big ? { bigPath: 200 + attempts } : {}) })
+}
+
+/** Both systems are in order and nothing is left; says which one it is. */
+function endedWell(t: Test, was: Facts, is: Facts): 'as before' | 'confirmed' {
+  t.same(is.leftBehind, [])
+  if (is.running === was.running) {
+    sameAsBefore(t, was, is)
+    return 'as before'
+  }
+  t.same([is.profile, is.boot], [is.running, is.running], 'what runs is what boots')
+  t.same(Object.values(is.generations).filter((system) => system === is.running).length, 1)
+  return 'confirmed'
+}
+
+/** After a power cut there may be roots that lead to /run, which is empty: they hold nothing. */
+async function factsAfterPowerCut(): Promise<Facts> {
+  const facts = await stage.facts('dave')
+  const found = await stage.inside('dave', "find /nix/var/nix/gcroots/auto -name 'deploy-*' -xtype l -printf '%f\n'")
+  const nowhere = found.split('\n')
+  return { ...facts, leftBehind: facts.leftBehind.filter((name) => !nowhere.includes(name)) }
+}
+
+/** The same configuration once more, with nobody in its way. */
+async function nextWorks(t: Test) {
+  const { outcome, code } = await stage.deployHost('dave')
+  // A deployment that has something to do clears the roots that a power cut left.
+  const is = outcome.kind === 'deployed' ? await stage.facts('dave') : await factsAfterPowerCut()
+  t.match(outcome, { kind: /^(deployed|unchanged)$/, running: outcome.toplevel })
+  t.equal(code, 0)
+  t.same([is.running, is.profile, is.boot, is.leftBehind], [outcome.toplevel, outcome.toplevel, outcome.toplevel, []])
+  return outcome.kind
+}
+
+interface Moment {
+  readonly name: string
+  readonly knobs?: Record<string, unknown>
+  /** until the deployment is in the middle of it */
+  reached(deploying: Running): Promise<void>
+}
+
+const moments = {
+  preflight: { name: 'preflight', reached: (deploying) => deploying.until(/^dave: preflight$/m) },
+  evaluation: {
+    name: 'evaluation',
+    knobs: { evaluationCost: 2_000_000 },
+    reached: () => running('forge', /^nix .*eval /),
+  },
+  build: { name: 'build', knobs: { buildSeconds: 4 }, reached: () => running('forge', /^sleep 4$/) },
+  copy: { name: 'copy', knobs: { big: true }, reached: () => received('dave', 50e6) },
+  activation: {
+    name: 'activation',
+    knobs: { services: { slow: { type: 'oneshot', script: 'sleep 3', remainAfterExit: true } } },
+    reached: () => running('dave', /^sleep 3$/),
+  },
+  verification: { name: 'verification', reached: (deploying) => deploying.until(/^dave: verify$/m) },
+  confirmation: { name: 'confirmation', reached: (deploying) => deploying.until(/^dave: confirm$/m) },
+  permanence: { name: 'setting of profile and boot loader', reached: () => inState('dave', 'confirming') },
+} satisfies Record<string, Moment>
+
+const ofTheBuilder = /^nix .*eval |nix-daemon --stdio|^sleep 4$/
+
+test('the deployment is killed at any moment, and the host ends confirmed or exactly as before', async (t) => {
+  const outcomes: Record<string, string> = {}
+  for (const { name, knobs, reached } of Object.values<Moment>(moments)) {
+    await t.test(`killed during the ${name}`, async (t) => {
+      await somethingNew(knobs)
+      const was = await stage.facts('dave')
+      const deploying = stage.start('dave')
+      await reached(deploying)
+      await deploying.signal('KILL')
+      await deploying.finished
+      await over('dave', stage)
+      await notRunning('dave', /nix-daemon --stdio/)
+      await notRunning('forge', ofTheBuilder)
+      const is = await stage.facts('dave')
+      const ended = endedWell(t, was, is)
+      outcomes[name] = ended
+      const told = is.history.slice(was.history.length).map(({ outcome, reason }) => [outcome, reason])
+      if (ended === 'confirmed') t.same(told, [['deployed', '']])
+      else if (/activation|verification/.test(name)) t.same(told, [['rolled back', 'nobody confirmed within 14 s']])
+      else t.same(told, [])
+      t.equal(await nextWorks(t), ended === 'confirmed' ? 'unchanged' : 'deployed')
+    })
+  }
+  t.match(outcomes, { preflight: 'as before', verification: 'as before', [moments.permanence.name]: 'confirmed' })
+})
+
+/** Ctrl-C at that moment, as often as said; then the host is as before. */
+async function interrupted(t: Test, { knobs, reached }: Moment) {
+  await somethingNew(knobs)
+  const was = await stage.facts('dave')
+  const deploying = stage.start('dave', '--plain', '-v')
+  await reached(deploying)
+  await deploying.signal('INT')
+  return { was, ...(await deploying.finished) }
+}
+
+test('Ctrl-C before the activation stops at once and changes nothing', async (t) => {
+  for (const moment of [moments.evaluation, moments.build, moments.copy] as const) {
+    await t.test(`during the ${moment.name}`, async (t) => {
+      const { was, code, stdout, stderr } = await interrupted(t, moment)
+      t.equal(code, 130)
+      t.match(stderr, 'stopping: hosts are left safe (press again to stop waiting)')
+      t.match(stdout, /^\S+ dave {2}interrupted {2}interrupted before activation; nothing was changed {2}/)
+      await notRunning('forge', ofTheBuilder)
+      await notRunning('dave', /nix-daemon --stdio/)
+      sameAsBefore(t, was, await stage.facts('dave'))
+    })
+  }
+  t.equal(await nextWorks(t), 'deployed')
+})
+
+test('Ctrl-C after the activation began makes the host go back, and waits for it', async (t) => {
+  for (const moment of [moments.activation, moments.verification] as const) {
+    await t.test(`during the ${moment.name}`, async (t) => {
+      const { was, code, stdout, stderr } = await interrupted(t, moment)
+      const is = await stage.facts('dave')
+      t.equal(code, 130)
+      t.match(stderr, 'stopping: hosts are left safe (press again to stop waiting)')
+      const system = was.running.replace(/.*\/(.{8})[^-]*-/, '$1-')
+      t.match(stdout, new RegExp(`^\\S+ dave {2}rolled back {2}interrupted {2}generation \\d+, ${system}, `))
+      sameAsBefore(t, was, is)
+      t.match(is.history.slice(was.history.length), [{ outcome: 'rolled back', reason: 'interrupted' }])
+    })
+  }
+  t.equal(await nextWorks(t), 'deployed')
+})
+
+const goesBackBy = /left to roll back {2}interrupted; the host goes back by itself by (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)/
+
+test('Ctrl-C twice leaves at once, says until when the host has gone back, and it does', async (t) => {
+  await t.test('while the host is going back already', async (t) => {
+    const slowToStop = { type: 'oneshot', script: 'true', preStop: 'sleep 5', remainAfterExit: true }
+    await somethingNew({ services: { slow: slowToStop } })
+    const was = await stage.facts('dave')
+    const deploying = stage.start('dave', '--plain', '-v')
+    await deploying.until(/^dave: verify$/m)
+    await deploying.signal('INT')
+    await inState('dave', 'rolling-back')
+    await deploying.signal('INT')
+    const { code, stdout, stderr } = await deploying.finished
+    t.match(await stage.inside('dave', 'cat /run/deploy/*/state'), /^rolling-back /, 'nobody waited for it')
+    t.equal(code, 130)
+    t.match(stderr, 'not waiting any longer (press again to leave at once)')
+    t.match(stdout, goesBackBy)
+    t.match(stdout, '`deploy status`')
+    await over('dave', stage)
+    sameAsBefore(t, was, await stage.facts('dave'))
+  })
+
+  await t.test('while the host cannot even be told', async (t) => {
+    await somethingNew()
+    const was = await stage.facts('dave')
+    const deploying = stage.start('dave', '--plain', '-v')
+    await deploying.until(/^dave: verify$/m)
+    await lab.linkDown('dave')
+    await deploying.signal('INT')
+    await deploying.until(/^stopping: /m)
+    await deploying.signal('INT')
+    const { code, stdout } = await deploying.finished
+    const state = await stage.inside('dave', 'cat /run/deploy/*/state')
+    t.equal(code, 130)
+    const [, until = ''] = goesBackBy.exec(stdout) ?? []
+    t.match(state, /^awaiting/, 'it still waits for a confirmation')
+    await over('dave', stage)
+    const ended = Date.parse(`${(await stage.inside('dave', 'date -u +%Y-%m-%dT%H:%M:%S')).trim()}Z`)
+    t.ok(ended <= Date.parse(`${until}Z`), 'no later than it was said')
+    await lab.linkUp('dave')
+    const is = await stage.facts('dave')
+    sameAsBefore(t, was, is)
+    t.match(is.history.at(-1), { outcome: 'rolled back', reason: 'nobody confirmed within 14 s' })
+  })
+  t.equal(await nextWorks(t), 'deployed')
+})
+
+test('the power fails between activation and confirmation: the host boots what ran before', async (t) => {
+  const kernel = (version: string) => ({ kernel: { version, size: 3_000_000 } })
+  await somethingNew(kernel('7.0.1'))
+  const was = await stage.facts('dave')
+  const deploying = stage.start('dave')
+  await deploying.until(/^dave: verify$/m)
+  await lab.powerCut('dave')
+  await lab.powerOn('dave')
+  t.match(lab.bootOf('dave'), { kind: 'nixos', init: `${was.running}/init` })
+  const { code, outcomes } = await deploying.finished
+  t.match(outcomes['dave'], { kind: 'rolled back', reason: 'the host restarted before the confirmation' })
+  t.equal(code, 1)
+  const is = await factsAfterPowerCut()
+  t.same({ ...is, booted: was.booted }, { ...was, history: is.history })
+  t.equal(is.booted, was.running)
+  t.equal(await nextWorks(t), 'deployed')
+
+  // Right after the confirmation, with nobody having waited for anything to be written back.
+  await lab.powerCut('dave')
+  await lab.powerOn('dave')
+  const now = await factsAfterPowerCut()
+  t.not(now.running, was.running)
+  t.match(lab.bootOf('dave'), { kind: 'nixos', init: `${now.running}/init` })
+  t.same([now.booted, now.profile, now.boot, now.leftBehind], [now.running, now.running, now.running, []])
+  t.equal(now.history.at(-1)?.['outcome'], 'deployed')
+  t.equal(await nextWorks(t), 'unchanged')
+})
+
+test('the power fails while profile and boot loader are being set: one of the two systems boots', async (t) => {
+  await somethingNew({ kernel: { version: '7.0.2', size: 3_000_000 } })
+  const was = await stage.facts('dave')
+  const deploying = stage.start('dave')
+  await inState('dave', 'confirming')
+  await lab.powerCut('dave')
+  await lab.powerOn('dave')
+  const { code, outcomes } = await deploying.finished
+  const is = await factsAfterPowerCut()
+  const asked = outcomes['dave']?.toplevel ?? ''
+  t.ok([was.running, asked].includes(is.running), is.running)
+  t.equal(is.boot, is.running)
+  t.same(is.leftBehind, [])
+  t.ok(outcomes['dave']?.kind === 'deployed' ? is.running === asked && code === 0 : code !== 0, 'the truth is told')
+  await nextWorks(t)
+  await lab.powerCut('dave')
+  await lab.powerOn('dave')
+  t.equal((await stage.facts('dave')).running, asked)
+})
+
+test('the power fails in the middle of a copy: the next deployment works, and the store is whole', async (t) => {
+  await somethingNew({ big: true })
+  const was = await factsAfterPowerCut()
+  const deploying = stage.start('dave')
+  await received('dave', 60e6)
+  await lab.powerCut('dave')
+  await lab.powerOn('dave')
+  const { code, outcomes } = await deploying.finished
+  t.match(outcomes['dave'], { kind: 'unreachable' })
+  t.equal(code, 4)
+  const is = await factsAfterPowerCut()
+  t.same({ ...is, booted: was.booted }, was)
+  t.equal(await nextWorks(t), 'deployed')
+  const { code: verified, stderr } = await lab.inside('dave', 'nix-store --verify --check-contents')
+  t.equal(verified, 0)
+  t.notMatch(stderr, /error|modified|disappeared/)
+})
