@@ -105,8 +105,8 @@ test('the deployment is killed at any moment, and the host ends confirmed or exa
   t.match(outcomes, { preflight: 'as before', verification: 'as before', [moments.permanence.name]: 'confirmed' })
 })
 
-/** Ctrl-C at that moment, as often as said; then the host is as before. */
-async function interrupted(t: Test, { knobs, reached }: Moment) {
+/** Ctrl-C at that moment, with a person looking on. */
+async function interrupted({ knobs, reached }: Moment) {
   await somethingNew(knobs)
   const was = await stage.facts('dave')
   const deploying = stage.start('dave', '--plain', '-v')
@@ -118,7 +118,7 @@ async function interrupted(t: Test, { knobs, reached }: Moment) {
 test('Ctrl-C before the activation stops at once and changes nothing', async (t) => {
   for (const moment of [moments.evaluation, moments.build, moments.copy] as const) {
     await t.test(`during the ${moment.name}`, async (t) => {
-      const { was, code, stdout, stderr } = await interrupted(t, moment)
+      const { was, code, stdout, stderr } = await interrupted(moment)
       t.equal(code, 130)
       t.match(stderr, 'stopping: hosts are left safe (press again to stop waiting)')
       t.match(stdout, /^\S+ dave {2}interrupted {2}interrupted before activation; nothing was changed {2}/)
@@ -133,7 +133,7 @@ test('Ctrl-C before the activation stops at once and changes nothing', async (t)
 test('Ctrl-C after the activation began makes the host go back, and waits for it', async (t) => {
   for (const moment of [moments.activation, moments.verification] as const) {
     await t.test(`during the ${moment.name}`, async (t) => {
-      const { was, code, stdout, stderr } = await interrupted(t, moment)
+      const { was, code, stdout, stderr } = await interrupted(moment)
       const is = await stage.facts('dave')
       t.equal(code, 130)
       t.match(stderr, 'stopping: hosts are left safe (press again to stop waiting)')
