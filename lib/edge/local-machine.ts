@@ -48,6 +48,7 @@ export function localMachine(options: LocalMachineOptions = {}): Machine {
   return machineOver(transport, {
     name: options.name ?? 'localhost',
     destination: 'localhost',
+    address: 'localhost',
     user: username,
     elevation: options.elevation ?? (uid === 0 ? 'none' : 'passwordless'),
     password: options.password ?? nobody,

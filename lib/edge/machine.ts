@@ -2,6 +2,7 @@
 import { type Command, type Elevation, elevate } from '../machine/command.ts'
 import type { Channel, Finished, Machine, RunOptions } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
+import { systemClock } from './clock.ts'
 import { runToEnd } from './finish.ts'
 import { lost } from './lost.ts'
 import { Slots } from './slots.ts'
@@ -30,6 +31,7 @@ export class NoRoom extends Problem {
 export interface MachineFacts {
   readonly name: string
   readonly destination: string
+  readonly address: string
   readonly user: string
   readonly elevation: Elevation
   /** Used only with elevation `ask`. */
@@ -40,27 +42,51 @@ export interface MachineFacts {
 const channels = 8
 
 export function machineOver(transport: Transport, facts: MachineFacts): Machine {
-  const { name, destination, user, elevation } = facts
+  const { name, destination, address, user, elevation } = facts
   const slots = new Slots(channels)
   let gone = false
   const whenGone = transport.closed.then(() => {
     gone = true
   })
 
+  /** Those that have a session of the server at this moment. */
+  let sessions = 0
+  let opened = 0
+
   async function start(argv: readonly string[], signal: AbortSignal | undefined): Promise<Channel> {
-    for (;;) {
-      const release = await Promise.race([slots.take(signal), whenGone])
-      if (gone || !release) throw lost(name)
-      try {
-        const { channel, freed } = await transport.start(argv, signal)
-        void freed.then(release)
-        return channel
-      } catch (error) {
-        const others = slots.taken - 1
+    const release = await Promise.race([slots.take(signal), whenGone])
+    if (gone || !release) throw lost(name)
+    try {
+      const { channel, freed } = await startWhereRoom(argv, signal)
+      sessions += 1
+      opened += 1
+      void freed.then(() => {
+        sessions -= 1
         release()
-        // MaxSessions is lower there: go on with as many as it allows, as long as one of ours will end.
-        if (!(error instanceof NoRoom) || others === 0) throw gone ? lost(name) : error
-        slots.limitTo(others)
+      })
+      return channel
+    } catch (error) {
+      release()
+      throw gone ? lost(name) : error
+    }
+  }
+
+  /**
+   * sshd frees a session a little after it has closed the channel, so a place that looks free may not be yet; and
+   * where MaxSessions is lower than ours, there is room when one of the others has ended.
+   */
+  async function startWhereRoom(argv: readonly string[], signal: AbortSignal | undefined): Promise<Started> {
+    let before = opened
+    for (let pause = 20; ; pause = Math.min(2 * pause, 640)) {
+      try {
+        return await transport.start(argv, signal)
+      } catch (error) {
+        if (!(error instanceof NoRoom)) throw error
+        // Somebody got through meanwhile, or holds a session still: it is worth another second.
+        if (sessions > 0 || opened > before) pause = Math.min(pause, 160)
+        else if (pause === 640) throw error
+        before = opened
+        await systemClock.sleep(pause, signal)
       }
     }
   }
@@ -73,5 +99,5 @@ export function machineOver(transport: Transport, facts: MachineFacts): Machine 
   const run = (command: Command, options: RunOptions = {}): Promise<Finished> =>
     runToEnd({ argv: command.argv, on: name, start: (signal) => open(command, signal) }, options)
 
-  return { name, destination, user, open, run, closed: transport.closed, close: () => transport.close() }
+  return { name, destination, address, user, open, run, closed: transport.closed, close: () => transport.close() }
 }

@@ -1,6 +1,6 @@
 /** A limited number of things at once; the others wait for their turn, first come first served. */
 export class Slots {
-  #limit: number
+  readonly #limit: number
   #taken = 0
   readonly #waiting: (() => void)[] = []
 
@@ -24,11 +24,6 @@ export class Slots {
       this.#taken -= 1
       this.#next()
     }
-  }
-
-  /** The other side allows fewer than we thought. */
-  limitTo(limit: number): void {
-    this.#limit = Math.max(1, Math.min(this.#limit, limit))
   }
 
   #next(): void {

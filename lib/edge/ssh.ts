@@ -55,7 +55,8 @@ export function sshNetwork(options: SshNetworkOptions = {}): Network {
       const { config, transport } = await limited.run((attempt) => transportTo(login, destination, attempt), configs)
       const { name, elevation } = login
       const password = { ask: () => passwordFor(name), forget: () => void passwords.delete(name) }
-      return machineOver(transport, { name, destination: login.destination, user: config.user, elevation, password })
+      const facts = { name, destination: login.destination, address: config.hostName, user: config.user }
+      return machineOver(transport, { ...facts, elevation, password })
     } catch (error) {
       throw error instanceof Problem ? error.at({ host: login.name }) : error
     } finally {

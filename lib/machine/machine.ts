@@ -43,6 +43,8 @@ export interface Machine {
   readonly name: string
   /** What was typed after `ssh`. */
   readonly destination: string
+  /** Where the connection leads to: the HostName that the SSH configuration gives for the destination. */
+  readonly address: string
   /** The user we are logged in as. */
   readonly user: string
   /** Starts a command. Waits for its turn when the connection has its 8 channels in use. */

@@ -95,13 +95,18 @@ function shakeHands(parts: Parts, signal: AbortSignal): Promise<Session> {
       if (error.level === 'handshake' && !shown) return new BeyondSsh2(error.message)
       return link.failed && !shown ? link.failed() : closedEarly(config, error)
     }
+    const failFor = (error: Error) => {
+      const why = explain(error)
+      if (why instanceof Promise) void why.then(fail)
+      else fail(why)
+    }
     client.on('error', (error: Error & { level?: string }) => {
       // Without the agent, or the key it won't sign with, there may be other keys.
       if (error.level === 'agent' || (error.level === 'client-authentication' && !auth.exhausted())) return
       if (auth.disconnected(error)) return fail(auth.failure())
-      fail(explain(error))
+      failFor(error)
     })
-    client.on('close', () => fail(explain(new Error('it hung up'))))
+    client.on('close', () => failFor(new Error('it hung up')))
     client.on('ready', () => {
       signal.removeEventListener('abort', leave)
       const welcome = shown?.verdict === 'new' ? remember(host, shown.key, config) : Promise.resolve()
@@ -127,7 +132,7 @@ function shakeHands(parts: Parts, signal: AbortSignal): Promise<Session> {
     } as ConnectConfig)
     const silence = timedOut(config, (patience.intervalMs * patience.count) / 1000)
     ears = listenFor(link.stream, patience, () => fail(silence))
-    link.over?.addEventListener('abort', () => fail(explain(new Error('the host before it is gone'))))
+    link.over?.addEventListener('abort', () => failFor(new Error('the host before it is gone')))
     signal.addEventListener('abort', leave)
     if (signal.aborted) leave()
   })

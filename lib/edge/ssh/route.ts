@@ -1,6 +1,7 @@
 /** The way that packets go to a host: a socket of our own, through other hosts, or a command's input and output. */
 import { connect as connectSocket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { systemClock } from '../clock.ts'
 import { startProcess } from '../process.ts'
 import { BeyondSsh2 } from './beyond-ssh2.ts'
 import { hopArguments } from './destination.ts'
@@ -12,7 +13,7 @@ import { address, hopRefused, notConnected, proxyFailed, timedOut } from './unre
 export interface Link {
   readonly stream: Duplex
   /** What to say when the other side never spoke SSH; undefined for a plain socket. */
-  readonly failed?: () => Error
+  readonly failed?: () => Promise<Error>
   /** Aborted when a hop before this host is gone. */
   readonly over?: AbortSignal
   close(): void
@@ -53,7 +54,11 @@ async function throughCommand(config: HostConfig, template: string, signal: Abor
   const command = expandTokens(template, config)
   const proxy = await startProcess([process.env['SHELL'] || '/bin/sh', '-c', `exec ${command}`])
   const stream = Duplex.from({ readable: proxy.stdout, writable: proxy.stdin })
-  const failed = () => proxyFailed(config, command, proxy.errorOutput().trim())
+  // Its last words may come after its output has ended.
+  const failed = async () => {
+    await Promise.race([proxy.exit, systemClock.sleep(1000)])
+    return proxyFailed(config, command, proxy.errorOutput().trim())
+  }
   const close = () => proxy.close()
   signal.addEventListener('abort', close, { once: true })
   void proxy.exit.then(() => stream.destroy())
