@@ -106,8 +106,13 @@ async function answers(
 
 function evaluated(name: string, { json, errors }: Answer): Evaluated | Problem {
   if (json === '') return new Problem(`evaluation of ${name} failed`, { stage: 'evaluate', detail: errors })
-  const { names, found } = parseToplevels(json)
-  return found.get(name) ?? missing(name, names)
+  try {
+    const { names, found } = parseToplevels(json)
+    return found.get(name) ?? missing(name, names)
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    return new Problem(`what ${name} evaluates to can't be read`, { stage: 'evaluate', detail, cause })
+  }
 }
 
 function missing(name: string, names: readonly string[]): Problem {

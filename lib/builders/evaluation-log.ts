@@ -1,7 +1,8 @@
 /** What Nix says during an evaluation on the builder: progress as it happens, and the errors of each answer. */
+
+import type { Channel } from '../machine/machine.ts'
 import { Activities } from '../nix/activity.ts'
 import { parseLogLine } from '../nix/internal-json.ts'
-import type { Channel } from '../machine/machine.ts'
 import type { BuilderEvents } from './builder.ts'
 
 const incompleteLock = 'flake.lock does not fit flake.nix: run nix flake lock and commit it. This time Nix went on with'

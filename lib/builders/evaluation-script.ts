@@ -10,9 +10,9 @@
  * When standard input ends, the control machine has lost interest or is gone, and what runs is ended: without a
  * terminal, nothing else tells a command that nobody waits for it.
  *
- * Arguments: a name for the lock; the number of sources; nine for each source (see lib/builders/shipment.ts); the first
- * question; arguments of `nix eval`. A question is a function of nixosConfigurations, with record separators for line ends, or
- * `metadata`.
+ * Arguments: a name for the lock; the number of sources; nine for each source (lib/builders/shipment.ts); the first
+ * question; arguments of `nix eval`. A question is `metadata`, or a function of nixosConfigurations with record
+ * separators for line ends.
  */
 export const evaluationScript = String.raw`set -u
 umask 077
@@ -44,7 +44,7 @@ trap 'exit 143' HUP INT TERM
 
 mirror() {
   if [ -e "$store/ready" ]; then return; fi
-  ours init -q --bare --template= "$store" && mkdir -p "$store/info" &&
+  rm -rf "$store" && ours init -q --bare --template= "$store" && mkdir -p "$store/info" &&
     echo '* -text -filter -ident !working-tree-encoding' > "$store/info/attributes" && : > "$store/ready"
 }
 # What Nix's own git would read from the user's configuration must not change what a file is.
@@ -61,13 +61,23 @@ check_out() (
   else
     ours update-ref refs/heads/deploy "$head" || exit 1
   fi
-  if [ -e .git/emptied ]; then while IFS= read -r directory; do rmdir -p -- "$directory"; done < .git/emptied; fi
+  if [ -e .git/emptied ]; then
+    while IFS= read -r directory; do rmdir -p -- "$directory" 2> /dev/null; done < .git/emptied
+  fi
   rm -f .git/shallow .git/emptied
   if [ -n "$boundary" ]; then printf '%s\n' $boundary > .git/shallow; fi
   # By way of the mirror, where attributes don't convert anything.
   export GIT_DIR="$store" GIT_WORK_TREE="$tree" GIT_INDEX_FILE="$tree/.git/checked-out"
   ours read-tree --reset -u "$worktree" && cp -p .git/checked-out .git/index || exit 1
-  if [ "$staged" != "$worktree" ]; then GIT_INDEX_FILE=$tree/.git/index ours read-tree --reset "$staged" || exit 1; fi
+  if [ "$staged" != "$worktree" ]; then
+    export GIT_INDEX_FILE="$tree/.git/index"
+    # What is only in the work tree is what is to be added later.
+    ours read-tree --reset "$staged" &&
+      ours diff-tree -r -z --name-only --no-renames --diff-filter=A "$staged" "$worktree" > .git/later || exit 1
+    if [ -s .git/later ]; then
+      ours --literal-pathspecs add -N -f --pathspec-from-file=.git/later --pathspec-file-nul || exit 1
+    fi
+  fi
   if [ -n "$emptied" ]; then
     printf '%s\n' "$emptied" > .git/emptied
     while IFS= read -r directory; do mkdir -p -- "$directory"; done < .git/emptied
@@ -80,7 +90,8 @@ known() {
   ours -C "$store" for-each-ref --format="have ^%($revision)" refs/deploy/heads
   ours -C "$store" for-each-ref --format='%(objectname)' refs/deploy/trees > "$store/trees"
   ours -C "$store" for-each-ref --format='^%(tree)' refs/deploy/heads >> "$store/trees"
-  ours -C "$store" rev-list --objects --stdin < "$store/trees" 2> /dev/null | head -n 2000 | sed 's/^\([0-9a-f]*\).*/have ^\1/'
+  ours -C "$store" rev-list --objects --stdin < "$store/trees" 2> /dev/null |
+    head -n 2000 | sed 's/^\([0-9a-f]*\).*/have ^\1/'
 }
 remember() {
   if [ "$head" != - ]; then ours -C "$store" update-ref "refs/deploy/heads/$head" "$head" || return 1; fi
@@ -95,15 +106,21 @@ remember() {
   fi
   return 0
 }
+# One at a time for each source, so that what somebody else sends at this moment is not sent twice.
 receive() {
   place=$sources/$where store=$sources/$where/git tree=$sources/$where/tree-$name
-  mkdir -p "$place" && touch "$place" && mirror || end no-room
+  mkdir -p "$place" && touch "$place" && exec 8> "$place/lock" || end no-room
+  if command -v flock > /dev/null; then flock 8; fi
+  mirror || end no-room
   if [ -n "$boundary" ]; then printf '%s\n' $boundary > "$store/shallow"; fi
   known
   say send
   ours -C "$store" index-pack --stdin --fix-thin <&3 > /dev/null || end no-pack
-  if remember && { check_out 2> /dev/null || { work_tree && check_out; }; }; then return; fi
-  rm -rf "$place"
+  if remember; then
+    exec 8>&-
+    if check_out 2> /dev/null || { work_tree && check_out; }; then return; fi
+  fi
+  rm -rf "$store" "$tree"
   end incomplete
 }
 

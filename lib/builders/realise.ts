@@ -1,7 +1,7 @@
 /** Realises derivations in a builder's store, and says why where it can't. */
 import { Activities, shortName } from '../nix/activity.ts'
-import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import type { BuildResult, Store } from '../nix/store.ts'
+import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import { Problem } from '../problem.ts'
 import type { BuilderEvents } from './builder.ts'
 

@@ -1,7 +1,7 @@
 /** What has to get to the builder for one evaluation: the flake, and whatever overrides its inputs. */
 import { createHash } from 'node:crypto'
-import { flakeQuery, parseFlakeReference } from '../nix/flake-reference.ts'
 import type { Machine } from '../machine/machine.ts'
+import { flakeQuery, parseFlakeReference } from '../nix/flake-reference.ts'
 import { Problem } from '../problem.ts'
 import { type GitSnapshot, type PlainSnapshot, snapshot } from './snapshot.ts'
 

@@ -8,8 +8,8 @@
  * borrows its objects. There every conversion (line ends, filters such as LFS) is off, because Nix takes a dirty tree
  * as the bytes of the work tree.
  *
- * Arguments: the directory, and `flake` (the nearest flake.nix upwards counts, as for `nix`), `input`, or `plain` (a git
- * repository is taken as a directory).
+ * Arguments: the directory, and `flake` (the nearest flake.nix upwards counts, as for `nix`), `input`, or `plain` (a
+ * git repository is taken as a directory).
  */
 export const snapshotScript = String.raw`set -u
 field() { printf '%s %s\n' "$1" "$2"; }
@@ -81,15 +81,16 @@ else
   sed -n 's,/[^/]*$,,p' "$tmp/deleted" | sort -u | while IFS= read -r name; do
     if [ -d "$name" ]; then field emptied "$name"; fi
   done
+  staged=$(GIT_OBJECT_DIRECTORY=$tmp/git/objects theirs write-tree 2> /dev/null) || staged=
+  theirs ls-files --stage -z > "$tmp/entries" || exit 1
+  export GIT_INDEX_FILE=$tmp/worktree
   # An intent-to-add entry is the empty file in here, and the repository need not have that one.
   ours hash-object -w --stdin < /dev/null > /dev/null
-  theirs ls-files --stage -z > "$tmp/entries" || exit 1
-  export GIT_INDEX_FILE=$tmp/staged
   ours update-index -z --index-info < "$tmp/entries" || exit 1
-  staged=$(ours write-tree 2> /dev/null) || staged=
-  export GIT_INDEX_FILE=$tmp/worktree
-  if [ -e "$tmp/staged" ]; then cp -p "$tmp/staged" "$GIT_INDEX_FILE" || exit 1; fi
+  named=$(ours write-tree 2> /dev/null) || named=
   ours add -u -- . && worktree=$(ours write-tree) || exit 1
+  # A file to be added later that is gone again: a change that neither of the trees shows.
+  if [ "$staged" = "$worktree" ]; then staged=$named; fi
   # In the middle of a merge there is no tree for the index.
   if [ -z "$staged" ]; then staged=$worktree; fi
 fi

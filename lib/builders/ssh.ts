@@ -1,7 +1,7 @@
 /** A builder with a shell, git and Nix, reached over SSH: it gets the flake's source, evaluates and builds. */
 import type { Machine } from '../machine/machine.ts'
-import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import type { Store } from '../nix/store.ts'
+import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import { openStore as greetStore } from '../nix/worker-protocol.ts'
 import { Problem } from '../problem.ts'
 import type { Builder, BuilderEvents, EvaluationOptions, EvaluationResult } from './builder.ts'

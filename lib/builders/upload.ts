@@ -1,4 +1,4 @@
-/** Sends a directory that is no git repository, as a tar archive: modification times count, as Nix's `path:` reads them. */
+/** Sends a directory that is no git repository as a tar archive, with its times, which are part of what Nix sees. */
 import { pipeline } from 'node:stream/promises'
 import type { Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'

@@ -1,3 +1,4 @@
+import { ok, strictEqual } from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
 import { quoteString } from '../../lib/nix/expression.ts'
@@ -5,8 +6,8 @@ import { parseToplevels, toplevelsOf } from '../../lib/nix/toplevels.ts'
 
 /** What Nix makes of a string literal (its lexer): `\n \r \t` are control characters, a backslash quotes the rest. */
 function readString(literal: string): string {
-  t.match(literal, /^"([^"\\]|\\.)*"$/s)
-  t.notMatch(literal.replace(/\\./gs, ''), '${')
+  ok(/^"([^"\\]|\\.)*"$/s.test(literal), literal)
+  ok(!literal.replace(/\\./gs, '').includes('${'), literal)
   const meanings: Record<string, string> = { n: '\n', r: '\r', t: '\t' }
   return literal.slice(1, -1).replace(/\\(.)/gs, (_, character: string) => meanings[character] ?? character)
 }
@@ -19,8 +20,8 @@ t.test('any text survives being quoted, on one line', async (t) => {
     fc.property(fc.oneof(odd, fc.string({ unit: 'grapheme' })), (text) => {
       fc.pre(!text.includes('\0'))
       const literal = quoteString(text)
-      t.equal(readString(literal), text)
-      t.notMatch(literal, /[\n\r]/)
+      strictEqual(readString(literal), text)
+      ok(!/[\n\r]/.test(literal))
     }),
   )
   t.throws(() => quoteString('a\0b'), { message: 'a Nix string cannot contain a NUL character' })
