@@ -137,7 +137,7 @@ test('after a good deployment everything on the host agrees, and its history tel
 
 /** What the journal of dave says of a deployment. */
 async function journalOf<T>(work: () => Promise<T>) {
-  const cursor = (await stage.inside('dave', 'journalctl -n 0 --show-cursor')).replace(/^[^]*-- cursor: /, '').trim()
+  const [, cursor = ''] = (await stage.inside('dave', 'journalctl -n 0 --show-cursor')).trim().split('-- cursor: ')
   const result = await work()
   const lines = (await stage.inside('dave', `journalctl -o cat --after-cursor '${cursor}'`)).split('\n')
   const ofLogins = /session-|user@|user-runtime-dir|user-\d+\.slice/
@@ -173,6 +173,7 @@ async function finishes(t: Test, generation: number) {
   isPermanent(t, await stage.facts('dave'), outcome)
   const log = await stage.inside('dave', `cat /var/lib/deploy/log/${outcome.deploymentId}.log`)
   t.same(log.match(/switch-to-configuration \S+/g), ['switch-to-configuration boot'])
+  t.ok(touched.length > 0)
   t.same(
     touched.filter((line) => !line.includes(outcome.deploymentId)),
     [],
