@@ -47,7 +47,10 @@ export interface Machine {
   readonly address: string
   /** The user we are logged in as. */
   readonly user: string
-  /** Starts a command. Waits for its turn when the connection has its 8 channels in use. */
+  /**
+   * Starts a command. Waits for its turn when the connection has its 8 channels in use. An abort ends the waiting, and
+   * later the command, as far as the SSH server allows that (OpenSSH does for ordinary users, not for root).
+   */
   open(command: Command, signal?: AbortSignal): Promise<Channel>
   /** Runs a command to its end. Rejects with a Problem when the connection is lost or the time is up; a non-zero code is a value. */
   run(command: Command, options?: RunOptions): Promise<Finished>
@@ -68,6 +71,6 @@ export interface Login {
 
 /** The way to machines. One call is one fresh connection and one login: nothing is multiplexed behind the caller's back. */
 export interface Network {
-  /** Rejects with a Problem of kind `unreachable` (or `failed` for a host key that changed). */
+  /** Rejects with a Problem of kind `unreachable` (or `failed` for a host key that changed or isn't known). */
   connect(login: Login, signal?: AbortSignal): Promise<Machine>
 }
