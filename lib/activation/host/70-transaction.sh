@@ -149,6 +149,7 @@ roll_back() { # REASON
   why=$1
   switch_exit=0
   if [ "$state" != rolling-back ]; then set_state rolling-back "$why"; fi
+  echo "rolling back: $why" >> "$here/log"
   now=$(running_system)
   if [ "$now" != "$new" ] && [ "$now" != "$old" ]; then
     finish left-alone "somebody else switched to $now meanwhile"
