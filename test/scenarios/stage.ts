@@ -170,6 +170,7 @@ label=$(awk '$1 == "DEFAULT" { print $2 }' /boot/extlinux/extlinux.conf)
 echo "boot $(awk -v label="$label" '$1 == "LABEL" { at = $2 } at == label && $1 == "APPEND" { print }' /boot/extlinux/extlinux.conf | sed -n 's|.*init=\\(/nix/store/[^/ ]*\\)/init.*|\\1|p')"
 find /boot -type f -exec md5sum {} + | sed 's/^/boot-file /'
 for link in /nix/var/nix/profiles/system-*-link; do
+  [ -L "$link" ] || continue
   number=\${link##*/system-}
   echo "generation \${number%-link} $(readlink "$link")"
 done

@@ -116,11 +116,16 @@ confirm_system() {
   sync_file_system /nix/store
   if [ "$(profile_system)" != "$toplevel" ]; then
     touch "$here/made-generation"
-    set_profile "$toplevel" >> "$here/log" 2>&1 || { roll_back "the profile could not be set: $(last_words)"; return; }
+    logged=$(log_length)
+    set_profile "$toplevel" >> "$here/log" 2>&1 || { roll_back "the profile could not be set: $(last_words "$logged")"; return; }
     sync_file_system "${system_profile%/*}"
   fi
+  logged=$(log_length)
   NIXOS_INSTALL_BOOTLOADER=0 run_switch "$toplevel" boot $((switch_seconds * 100))
-  [ "$switch_exit" = 0 ] || { roll_back "the boot loader could not be set (exit code $switch_exit): $(last_words)"; return; }
+  [ "$switch_exit" = 0 ] || {
+    roll_back "the boot loader could not be set (exit code $switch_exit): $(last_words "$logged")"
+    return
+  }
   [ -d /boot ] && sync_file_system /boot
   short=$(check_boot_files "$toplevel" 2>> "$here/log")
   [ -z "$short" ] || { roll_back "a boot file could not be written: $short"; return; }
@@ -133,8 +138,13 @@ confirm_system() {
   if [ "$mode" = boot ]; then finish staged; else finish deployed; fi
 }
 
+log_length() { wc -l < "$here/log"; }
+
 # What a command that failed printed last: nobody follows the log any more while a confirmation is carried out.
-last_words() { grep -v '^exit [0-9]*$' "$here/log" | tail -n 1; }
+last_words() { # LINES-OF-THE-LOG-BEFORE-IT
+  tail -n "+$(($1 + 1))" "$here/log" | sed '/^exit [0-9]*$/d; /switch-to-configuration boot$/d' |
+    tail -n 2 | sed '$!s/$/;/' | tr '\n' ' ' | sed 's/ *$//'
+}
 
 # True when the running system is the one given. Otherwise somebody else switched meanwhile: it is theirs now.
 still_ours() { # SYSTEM
