@@ -107,8 +107,10 @@ test('a command check fails', async (t) => {
 })
 
 test('the checks time out', async (t) => {
-  const sick = { knobs: { web: { hangs: true } }, checks: [{ tcp: 8080 }, { http: web }] }
-  await goesBack(t, sick, /^http http:\/\/dave\.lab:8080\/health: no answer within 1s/)
+  const checks = [{ tcp: 8080 }, { http: web }, { command: ['sleep', '3604'] }]
+  const sick = { knobs: { web: { hangs: true } }, checks }
+  await goesBack(t, sick, /^http http:\/\/dave\.lab:8080\/health: no answer within 1s \(and 1 more\)$/)
+  t.notOk(isAsleep('3604'), 'the tries are gone')
 })
 
 test('the new system stops sshd', async (t) => {
