@@ -1,0 +1,119 @@
+/** Many hosts: each has its own story and its own outcome, and nobody waits for another one's trouble. */
+import { before, type Test, test } from 'tap'
+import * as lab from '../lab/lab.mjs'
+import { eventually } from './eventually.ts'
+import { type Facts, type Stage, type Told, sameAsBefore, setStage } from './stage.ts'
+
+const hosts = ['dave', 'erin', 'frank', 'grace'] as const
+type Host = (typeof hosts)[number]
+
+let stage: Stage
+
+before(async () => {
+  stage = await setStage({ hosts, defaults: { activation: { timeout: '20s', confirmWithin: '16s', settle: '1s' } } })
+})
+
+async function configureAll(knobs: Partial<Record<Host, Record<string, unknown>>>, motd: string) {
+  for (const host of hosts) await stage.configure(host, { motd, ...knobs[host] })
+}
+
+/** How it ended for each host, in the order told, and the last line; without what explains it. */
+function summary(stdout: string) {
+  const lines = stdout.trimEnd().split('\n')
+  const told = lines.filter((line) => !line.startsWith('    '))
+  const ends = told.slice(0, -1).map((line) => line.replace(/^\S+ (\S+) +((\S+ )*\S+) {2}.*$/, '$1 $2'))
+  return { hosts: ends, totals: told.at(-1) }
+}
+
+async function factsOf<T extends Host>(...names: T[]): Promise<Record<T, Facts>> {
+  const all = await Promise.all(names.map(async (name) => [name, await stage.facts(name)] as const))
+  return Object.fromEntries(all) as Record<T, Facts>
+}
+
+function isOn(t: Test, facts: Facts, message: string, before: Facts) {
+  t.not(facts.running, before.running, message)
+  t.same([facts.profile, facts.boot, facts.leftBehind], [facts.running, facts.running, []])
+  t.equal(facts.history.at(-1)?.['outcome'], 'deployed')
+}
+
+const lineOf = (told: Told, pattern: RegExp) => told.stderr.split('\n').findIndex((line) => pattern.test(line))
+
+test('one host is down, one is unhealthy: the others are deployed, and the summary is worst first', async (t) => {
+  const was = await factsOf(...hosts)
+  await lab.powerOff('grace')
+  // Its switch takes longer than all of the others' story.
+  const ill = { type: 'oneshot', script: 'sleep 12; exit 1', remainAfterExit: true }
+  await configureAll({ frank: { services: { ill } } }, 'first')
+  const told = await stage.deploy('--all', '--plain', '-v')
+  t.equal(told.code, 1)
+  t.same(summary(told.stdout), {
+    hosts: ['frank rolled back', 'grace unreachable', 'dave deployed', 'erin deployed'],
+    totals: '1 rolled back, 1 unreachable, 2 deployed',
+  })
+  t.match(told.stdout, /frank +rolled back +ill\.service failed/)
+  for (const host of ['dave', 'erin'])
+    t.ok(
+      lineOf(told, new RegExp(`^${host}: deployed`)) < lineOf(told, /^frank: roll back$/),
+      `${host} did not wait for frank`,
+    )
+
+  const is = await factsOf('dave', 'erin', 'frank')
+  isOn(t, is.dave, 'dave', was.dave)
+  isOn(t, is.erin, 'erin', was.erin)
+  sameAsBefore(t, was.frank, is.frank)
+  await lab.powerOn('grace')
+  sameAsBefore(t, was.grace, await stage.facts('grace'))
+})
+
+test('one configuration does not evaluate and one does not build: their hosts are untouched, the others deployed', async (t) => {
+  const was = await factsOf(...hosts)
+  await configureAll({ dave: { broken: 'dave has no mouse' }, erin: { brokenBuild: 'no cheese' } }, 'second')
+  const told = await stage.deploy('--all', '--plain')
+  t.equal(told.code, 1)
+  t.same(summary(told.stdout), {
+    hosts: ['dave untouched', 'erin untouched', 'frank deployed', 'grace deployed'],
+    totals: '2 untouched, 2 deployed',
+  })
+  t.match(told.stdout, 'dave has no mouse')
+  t.match(told.stdout, 'no cheese')
+  t.notMatch(told.stdout + told.stderr, /^ +at .*\.js/m)
+  const is = await factsOf(...hosts)
+  sameAsBefore(t, was.dave, is.dave)
+  sameAsBefore(t, was.erin, is.erin)
+  isOn(t, is.frank, 'frank', was.frank)
+  isOn(t, is.grace, 'grace', was.grace)
+})
+
+test('a host that hangs holds up nobody', async (t) => {
+  await configureAll({}, 'third')
+  await lab.linkDown('erin')
+  const told = await stage.deploy('--all', '--plain', '-v')
+  await lab.linkUp('erin')
+  t.equal(told.code, 4)
+  t.same(summary(told.stdout).totals, '1 unreachable, 3 deployed')
+  const lost = lineOf(told, /^erin: unreachable/)
+  for (const host of ['dave', 'frank', 'grace'])
+    t.ok(lineOf(told, new RegExp(`^${host}: copy`)) < lost, `${host} did not wait for erin`)
+})
+
+test('cron deploys all: no terminal, no home, nothing but the summary, and the exit code', async (t) => {
+  await lab.powerOff('grace')
+  await configureAll({}, 'by cron')
+  const was = await factsOf('dave', 'erin', 'frank')
+  // Once: the line takes itself away.
+  const command =
+    'crontab -r; env -u HOME deploy --hosts infra/hosts.yaml --all > out 2> err; echo $? > code.new; mv code.new code'
+  await stage.onControl('rm -f code; crontab -', `PATH=/usr/local/bin:/usr/bin:/bin\n* * * * * ${command}\n`)
+  await eventually('control', '[ -e /home/ops/code ]', 150)
+  const [code, out, err] = await Promise.all(['code', 'out', 'err'].map((file) => stage.onControl(`cat ${file}`)))
+  t.equal(code, '4\n')
+  t.equal(err, '')
+  t.notMatch(out, '\u001b')
+  t.same(summary(out ?? ''), {
+    hosts: ['grace unreachable', 'dave deployed', 'erin deployed', 'frank deployed'],
+    totals: '1 unreachable, 3 deployed',
+  })
+  t.equal(out?.split('\n').filter((line) => line !== '').length, 5, 'a line for each host, and one for all')
+  const is = await factsOf('dave', 'erin', 'frank')
+  for (const host of ['dave', 'erin', 'frank'] as const) isOn(t, is[host], host, was[host])
+})
