@@ -21,12 +21,28 @@ export interface HistoryEntry {
   readonly generation: string
 }
 
+const nothing: HistoryEntry = {
+  id: '',
+  started: '',
+  ended: '',
+  by: '',
+  toplevel: '',
+  previous: '',
+  revision: '',
+  mode: '',
+  outcome: '',
+  reason: '',
+  bootId: '',
+  generation: '',
+}
+
 /** Oldest first. Lines that can't be read (a power cut may leave half of one) are left out. */
 export function parseHistory(text: string): HistoryEntry[] {
   return text.split('\n').flatMap((line) => {
     try {
       const entry: unknown = JSON.parse(line)
-      return typeof entry === 'object' && entry !== null && 'outcome' in entry ? [entry as HistoryEntry] : []
+      if (typeof entry !== 'object' || entry === null || !('outcome' in entry)) return []
+      return [{ ...nothing, ...(entry as Partial<HistoryEntry>) }]
     } catch {
       return []
     }

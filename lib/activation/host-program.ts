@@ -33,10 +33,10 @@ export function beginInput(
   return [
     'umask 022',
     `mkdir -p /run/deploy && chmod 700 /run/deploy && mkdir ${here} || exit 73`,
-    `cat > ${here}/request <<'${end}'`,
+    `cat > ${here}/request <<'${end}' || { rm -rf ${here}; exit 73; }`,
     ...assignments,
     end,
-    `cat > ${here}/program <<'${end}'`,
+    `cat > ${here}/program <<'${end}' || { rm -rf ${here}; exit 73; }`,
     program,
     end,
     `exec /bin/sh ${here}/program begin ${id}`,

@@ -48,6 +48,8 @@ export interface HostState {
   readonly lacks: readonly string[]
   readonly generations: readonly Generation[]
   readonly lock: HeldLock | undefined
+  /** the name of the specialisation of the profile's system that runs, if one does */
+  readonly specialisation: string | undefined
 }
 
 /** Lines `KEY VALUE`, as the host program writes them. */
@@ -99,6 +101,7 @@ export function parseHostState(text: string): HostState {
           secondsLeft: wholeNumber(fact('pending-seconds')),
         }
       : undefined,
+    specialisation: fact('specialisation') || undefined,
   }
 }
 

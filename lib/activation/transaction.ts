@@ -44,6 +44,12 @@ export interface TransactionResult {
   readonly profile: string
   readonly generation: number | undefined
   readonly boot: string
+  /** what could be tried: it needs a reboot, or more time */
+  readonly advice: 'reboot' | 'time' | ''
+  /** units that are worse than before although the host went back; empty when there are none */
+  readonly stillWrong: string
+  /** only with `unknown`: whether the host restarted meanwhile */
+  readonly bootId: string
   /** which of kernel, initrd, kernel-modules the new system has and the booted one has not */
   readonly notBootedYet: readonly string[]
 }
@@ -116,8 +122,8 @@ export async function callOff(
 }
 
 /** Finishes a transaction whose processes on the host are gone (HeldLock.alive is false). */
-export async function recover(tools: TransactionTools, id: string): Promise<void> {
-  await tools.machine.run(verbCommand('recover', id), { input: tools.program })
+export async function recover(tools: TransactionTools, id: string, signal?: AbortSignal): Promise<void> {
+  await tools.machine.run(verbCommand('recover', id), { input: tools.program, ...(signal && { signal }) })
 }
 
 /** How many log lines a listener has heard, so that following again after a lost connection tells none twice. */
@@ -162,12 +168,16 @@ function followed(machine: Machine, finished: Finished): Followed {
         profile: fact('profile'),
         generation: wholeNumber(fact('generation')),
         boot: fact('boot'),
+        bootId: fact('boot-id'),
+        advice: fact('advice') as TransactionResult['advice'],
+        stillWrong: fact('still-wrong'),
         notBootedYet: facts.get('not-booted-yet') ?? [],
       },
     }
   }
   const remaining = wholeNumber(facts.get('remaining')?.[0])
   if (remaining !== undefined) return { kind: 'awaiting', remainingMs: remaining * 10 }
-  if (finished.code === 73) throw new Problem('/run/deploy could not be written', { detail: finished.stderr.trim() })
+  if (finished.code === 73)
+    throw new Problem('/run/deploy on the host could not be written', { detail: finished.stderr.trim() })
   throw notRoot(machine, finished.stderr, finished.code)
 }

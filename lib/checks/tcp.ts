@@ -4,8 +4,8 @@ import { healthy } from './health.ts'
 import { checkOf, type SpecOf } from './spec.ts'
 
 export function tcpCheck(spec: SpecOf<'tcp'>): Check {
-  return checkOf(spec, async ({ edge }, signal) => {
-    await edge.tcpConnect({ host: spec.host, port: spec.port }, signal)
+  return checkOf(spec, async ({ edge, machine }, signal) => {
+    await edge.tcpConnect({ host: spec.host ?? machine.address, port: spec.port }, signal)
     return healthy
   })
 }

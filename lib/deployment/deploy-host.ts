@@ -35,7 +35,9 @@ export async function deployHost(story: HostStory): Promise<Outcome> {
   const report: Tools['report'] = (event) => {
     if (event.kind === 'stage') stage = event.stage
     if (event.kind === 'warning') gathered.warnings.push(event.text)
-    if (event.kind === 'log' && event.stage === 'activate') gathered.log = [...gathered.log, event.line].slice(-20)
+    // What going back printed would push out what explains it.
+    if (event.kind === 'log' && event.stage === 'activate' && stage !== 'roll back')
+      gathered.log = [...gathered.log, event.line].slice(-20)
     tools.report(event)
   }
   let stage: Stage = 'preflight'
@@ -65,6 +67,7 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
   })
   story.onPreflight?.(true)
   gathered.running = state.running
+  gathered.bootId = state.bootId
 
   const toplevel = await story.toplevel(state)
   if (toplevel instanceof Problem) throw toplevel
@@ -90,6 +93,7 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
       }
     }
     if (mode === 'dry-activate') return await dryActivate({ host, session, tools }, goal.system)
+    gathered.system = goal.system
     gathered.deploymentId = `${timeStamp(tools.clock.now())}-${tools.randomHex(3)}`
     const request = {
       id: gathered.deploymentId,

@@ -8,7 +8,11 @@ import type { Transacted } from './transact.ts'
 /** What a host's story has gathered so far. */
 export interface Gathered {
   running: string
+  /** of the boot during which the deployment began */
+  bootId: string
   toplevel: string
+  /** what is activated: the toplevel or a specialisation of it */
+  system: string
   deploymentId: string
   sentBytes: number
   sentPaths: number
@@ -19,7 +23,9 @@ export interface Gathered {
 
 export const nothingYet = (): Gathered => ({
   running: '',
+  bootId: '',
   toplevel: '',
+  system: '',
   deploymentId: '',
   sentBytes: 0,
   sentPaths: 0,
@@ -85,7 +91,7 @@ export function endingOf(transacted: Transacted, gathered: Gathered, before: str
     case 'left':
       return {
         kind: 'left to roll back',
-        reason: `${transacted.reason}; the host goes back by itself by ${transacted.until.toISOString()}`,
+        reason: leftReason(transacted),
         hints: ['see how it ended with `deploy status` and `deploy history`'],
         detail,
         running: '',
@@ -106,30 +112,43 @@ export function endingOf(transacted: Transacted, gathered: Gathered, before: str
       return {
         kind: kindOf[result.end],
         reason: result.reason,
-        detail: failed ? detail : '',
+        detail: failed && !transacted.explained ? detail : '',
         generation: result.generation,
         running: result.running,
-        hints: result.end === 'rebooting' ? ['look at it again in a few minutes: `deploy status`'] : [],
+        hints: endingHints(result),
       }
     }
   }
 }
 
-/** The host knows nothing of the transaction any more (it restarted): what it runs now is the truth. */
+function leftReason({ reason, until, confirmationSent }: Extract<Transacted, { kind: 'left' }>): string {
+  const time = until.toISOString().replace(/\.\d+Z$/, 'Z')
+  return confirmationSent
+    ? `${reason} while it was confirmed: the host keeps the new system, or goes back by itself by ${time}`
+    : `${reason}; the host goes back by itself by ${time} at the latest`
+}
+
+const endingHints = ({ end, advice }: TransactionResult): string[] => {
+  if (end === 'rebooting') return ['look at it again in a few minutes: `deploy status`']
+  if (advice === 'reboot') return ['try `deploy --mode boot`, then reboot the host']
+  if (advice === 'time') return ['give it more time: `activation: { timeout: … }` in hosts.yaml']
+  return []
+}
+
+/** The host knows nothing of the transaction any more, or never heard of it: what it runs now is the truth. */
 function lostEnding(result: TransactionResult, gathered: Gathered, before: string): Ending {
-  const permanent =
-    result.profile === gathered.toplevel && (result.boot === gathered.toplevel || result.boot === 'unknown')
-  if (result.running === before && !permanent) {
-    return { kind: 'rolled back', reason: 'the host restarted before the confirmation', running: result.running }
+  const { running, profile, boot, bootId } = result
+  const permanent = profile === gathered.toplevel && (boot === gathered.toplevel || boot === 'unknown')
+  const restarted = bootId !== gathered.bootId
+  if (running === before && !permanent) {
+    return restarted
+      ? { kind: 'rolled back', reason: 'the host restarted before the confirmation', running }
+      : { kind: 'untouched', reason: 'contact was lost before the activation began', running }
   }
-  if (permanent && result.running === gathered.toplevel) {
-    return { kind: 'deployed', reason: 'the host restarted after the confirmation', running: result.running }
+  if (permanent && (running === gathered.system || running === gathered.toplevel)) {
+    return { kind: 'deployed', reason: restarted ? 'the host restarted after the confirmation' : '', running }
   }
-  return {
-    kind: 'needs hands',
-    reason: `the host runs ${result.running || 'something unknown'}`,
-    running: result.running,
-  }
+  return { kind: 'needs hands', reason: `the host runs ${running || 'something unknown'}`, running }
 }
 
 /** The ending of a story that did not get as far as a transaction. */

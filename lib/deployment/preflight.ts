@@ -26,7 +26,7 @@ export async function preflight(host: Host, session: Session, tools: Tools): Pro
       host: host.name,
       text: `the deployment of ${state.lock.holder} was interrupted (${state.lock.state}); finishing it first`,
     })
-    await recover({ machine, program: tools.program }, state.lock.id)
+    await recover({ machine, program: tools.program }, state.lock.id, tools.signal)
     state = await probe(machine, tools.program, tools.signal)
   }
   refuseUnfit(host, state)

@@ -54,6 +54,9 @@ export function previousGeneration(state: HostState): Generation {
     if (!firsts.some(({ system }) => system === generation.system)) firsts.push(generation)
   }
   const present = firsts.findIndex(({ system }) => system === state.profile)
+  // What runs was only tested: the system before it is the one that the next boot would run.
+  const tested = state.running !== state.profile && !state.specialisation
+  if (tested && firsts[present]) return firsts[present]
   const previous = present === -1 ? firsts.findLast(({ system }) => system !== state.running) : firsts[present - 1]
   if (previous) return previous
   throw new Problem('the host has no older system to go back to', {

@@ -11,116 +11,210 @@ import {
 import { confirmAllowanceMs } from '../inventory/confirm-window.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
-import { Problem } from '../problem.ts'
+import { Problem, type Stage } from '../problem.ts'
 import type { Session } from './session.ts'
 import type { Tools } from './tools.ts'
 import { verifyHost } from './verify-host.ts'
 
 export type Transacted =
-  | Exclude<Followed, { kind: 'awaiting' }>
-  /** contact was lost: the host goes back by itself until then */
-  | { readonly kind: 'left'; readonly until: Date; readonly reason: string }
+  | (Exclude<Followed, { kind: 'awaiting' }> & {
+      /** the reason says it all: the log of the switch has nothing to add */
+      readonly explained?: boolean
+    })
+  /** contact was lost: the host goes back by itself until then, unless it had the confirmation already */
+  | { readonly kind: 'left'; readonly until: Date; readonly reason: string; readonly confirmationSent: boolean }
 
 /** Between two attempts to reach a host that is lost. */
 const retryMs = 1_000
 /** Time that the host may need to go back, beyond the limits that it keeps itself. */
 const rollBackAllowanceMs = 60_000
 
-export async function transact(
-  place: { host: Host; session: Session; tools: Tools },
-  request: TransactionRequest,
-  onBegun: () => void,
-): Promise<Transacted> {
-  const { host, session, tools } = place
-  const { clock, report } = tools
-  const latestEnd = request.switchTimeoutMs + request.confirmWithinMs + rollBackAllowanceMs
-  const giveUpAt = clock.monotonic() + latestEnd
-  const left = (reason: string): Transacted => ({
-    kind: 'left',
-    until: new Date(clock.now().getTime() + Math.max(0, giveUpAt - clock.monotonic())),
-    reason,
-  })
+interface Place {
+  readonly host: Host
+  readonly session: Session
+  readonly tools: Tools
+}
 
-  let begun = false
-  const listener: TransactionListener = {
-    state(word, reason) {
-      if (!begun) {
-        begun = true
-        onBegun()
-      }
-      if (word === 'activating') report({ kind: 'stage', host: host.name, stage: 'activate' })
-      if (word === 'confirming') report({ kind: 'stage', host: host.name, stage: 'confirm' })
-      if (word === 'rolling-back') {
-        report({ kind: 'stage', host: host.name, stage: 'roll back' })
-        if (reason) report({ kind: 'note', host: host.name, stage: 'roll back', text: reason })
-      }
-    },
-    log: (line) => report({ kind: 'log', host: host.name, stage: 'activate', line }),
+/** Rejects only as long as nothing was begun on the host: after that, the host acts by itself, and that is told. */
+export async function transact(place: Place, request: TransactionRequest, onBegun: () => void): Promise<Transacted> {
+  const { tools } = place
+  tools.signal.throwIfAborted()
+  const transaction = new Transaction(place, request, onBegun)
+  try {
+    return await transaction.story()
+  } catch (error) {
+    if (!transaction.mayHaveBegun(error)) throw error
+    return transaction.left(error instanceof Error ? error.message : String(error))
+  } finally {
+    transaction.end()
+  }
+}
+
+class Transaction {
+  readonly #place: Place
+  readonly #request: TransactionRequest
+  readonly #listener: TransactionListener
+  /** Aborted when waiting has no more sense: the second Ctrl-C, or the host must long have gone back. */
+  readonly #tooLate = new AbortController()
+  readonly #onGiveUp = () => this.#tooLate.abort()
+  readonly #begun: Promise<void>
+  #hasBegun = false
+  #sent = false
+  #confirmationSent = false
+  /** of the clock: until then somebody may confirm */
+  #windowEnd: number
+
+  constructor(place: Place, request: TransactionRequest, onBegun: () => void) {
+    this.#place = place
+    this.#request = request
+    const { clock, giveUp } = place.tools
+    const window = request.switchTimeoutMs + request.confirmWithinMs
+    this.#windowEnd = clock.monotonic() + window
+    giveUp.addEventListener('abort', this.#onGiveUp, { once: true })
+    if (giveUp.aborted) this.#tooLate.abort()
+    const patience = clock.sleep(window + request.switchTimeoutMs + rollBackAllowanceMs, this.#tooLate.signal)
+    patience.then(this.#onGiveUp, () => {})
+    let tellBegun = () => {}
+    this.#begun = new Promise((resolve) => {
+      tellBegun = resolve
+    })
+    this.#listener = this.#listen(() => {
+      if (this.#hasBegun) return
+      this.#hasBegun = true
+      tellBegun()
+      onBegun()
+    })
   }
 
-  /** Tries a step over the login in use, then over new ones, until it is through or the host has gone back by itself. */
-  const keepTrying = async (step: (machine: Machine) => Promise<Followed>): Promise<Followed | undefined> => {
-    while (!tools.giveUp.aborted && clock.monotonic() < giveUpAt) {
+  end(): void {
+    this.#place.tools.giveUp.removeEventListener('abort', this.#onGiveUp)
+    this.#tooLate.abort()
+  }
+
+  /** A failure that the host itself told of before it began anything leaves it untouched. */
+  mayHaveBegun(error: unknown): boolean {
+    if (this.#hasBegun) return true
+    return this.#sent && !(error instanceof Problem && error.kind === 'failed')
+  }
+
+  left(reason: string): Transacted {
+    const { clock } = this.#place.tools
+    const goingBack = 2 * this.#request.switchTimeoutMs + rollBackAllowanceMs
+    const milliseconds = Math.max(0, this.#windowEnd - clock.monotonic()) + goingBack
+    const until = new Date(clock.now().getTime() + milliseconds)
+    return { kind: 'left', until, reason, confirmationSent: this.#confirmationSent }
+  }
+
+  async story(): Promise<Transacted> {
+    const { host, session, tools } = this.#place
+    const { clock, report, signal } = tools
+    const { id, nonce } = this.#request
+
+    const following = this.#keepTrying((machine) => this.#beginOrFollow(machine))
+    const followed = await orInterrupted(following, signal)
+    if (followed === 'interrupted') {
+      following.catch(() => {})
+      if (!this.#sent) signal.throwIfAborted()
+      report({ kind: 'note', host: host.name, stage: 'activate', text: 'interrupted: going back' })
+      // What is just beginning can only be called off once it has begun.
+      await Promise.race([this.#begun, following.catch(() => {}), whenAborted(this.#tooLate.signal)])
+      return this.#settled(await this.#callOff('interrupted'), 'interrupted')
+    }
+    if (followed?.kind !== 'awaiting') return this.#settled(followed, 'contact was lost')
+
+    report({ kind: 'stage', host: host.name, stage: 'verify' })
+    this.#windowEnd = clock.monotonic() + followed.remainingMs
+    const verified = await verifyHost(this.#place, { id, deadline: this.#windowEnd - confirmAllowanceMs })
+    if (verified.login) session.adopt(verified.login)
+    if (verified.healthy) {
+      report({ kind: 'stage', host: host.name, stage: 'confirm' })
+      this.#confirmationSent = true
+      const end = await this.#keepTrying((machine) => confirm(this.#with(machine), { id, nonce }))
+      return this.#settled(end, 'contact was lost')
+    }
+    report({ kind: 'stage', host: host.name, stage: 'roll back' })
+    report({ kind: 'note', host: host.name, stage: 'roll back', text: verified.reason })
+    const end = await this.#callOff(verified.reason)
+    const settled = this.#settled(end, verified.reason)
+    // The host may only know that nobody confirmed; we know why.
+    if (settled.kind !== 'ended' || settled.result.end !== 'rolled-back') return settled
+    const { stillWrong } = settled.result
+    const more = stillWrong && `; still wrong after going back: ${stillWrong}`
+    return { ...settled, explained: true, result: { ...settled.result, reason: `${verified.reason}${more}` } }
+  }
+
+  #settled(end: Followed | undefined, reason: string): Transacted {
+    return end && end.kind !== 'awaiting' ? end : this.left(reason)
+  }
+
+  #beginOrFollow(machine: Machine): Promise<Followed> {
+    if (this.#sent) return follow(this.#with(machine), this.#request.id, this.#listener)
+    this.#place.tools.signal.throwIfAborted()
+    this.#sent = true
+    return begin(this.#with(machine), this.#request, this.#listener)
+  }
+
+  #callOff(reason: string): Promise<Followed | undefined> {
+    return this.#keepTrying((machine) => callOff(this.#with(machine), { id: this.#request.id, reason }))
+  }
+
+  #with(machine: Machine) {
+    return { machine, program: this.#place.tools.program }
+  }
+
+  /**
+   * Tries a step over the login in use, then over new ones. Once it has begun every failure is worth another try: a new
+   * system may have broken the very sudo that it needs, until the host goes back by itself. Undefined: it is too late.
+   */
+  async #keepTrying(step: (machine: Machine) => Promise<Followed>): Promise<Followed | undefined> {
+    const { host, session, tools } = this.#place
+    const signal = this.#tooLate.signal
+    while (!signal.aborted) {
       try {
-        return await orGivenUp(session.machine(tools.giveUp).then(step), tools.giveUp)
+        return await orTooLate(session.machine(signal).then(step), signal)
       } catch (error) {
-        if (!(error instanceof Problem) || error.kind !== 'unreachable') {
-          if (tools.giveUp.aborted) return undefined
-          throw error
-        }
-        report({ kind: 'progress', host: host.name, stage: 'activate', text: `no contact: ${error.message}` })
-        await clock.sleep(retryMs, tools.giveUp).catch(() => {})
+        if (signal.aborted) return undefined
+        const isWorthATry = error instanceof Problem && (error.kind === 'unreachable' || this.#hasBegun)
+        if (!isWorthATry) throw error
+        const text = `no contact: ${error.message}`
+        tools.report({ kind: 'progress', host: host.name, stage: 'activate', text })
+        await tools.clock.sleep(retryMs, signal).catch(() => {})
       }
     }
     return undefined
   }
-  const withProgram = (machine: Machine) => ({ machine, program: tools.program })
-  const goBack = (reason: string) => keepTrying((machine) => callOff(withProgram(machine), { id: request.id, reason }))
 
-  let first = true
-  const following = keepTrying((machine) => {
-    if (!first) return follow(withProgram(machine), request.id, listener)
-    first = false
-    return begin(withProgram(machine), request, listener)
-  })
-  const followedUp = await orInterrupted(following, tools.signal)
-  if (followedUp === 'interrupted') {
-    report({ kind: 'note', host: host.name, stage: 'activate', text: 'interrupted: going back' })
-    const end = await goBack('interrupted')
-    void following.catch(() => {})
-    return end && end.kind !== 'awaiting' ? end : left('interrupted')
+  #listen(onState: () => void): TransactionListener {
+    const { host, tools } = this.#place
+    const enter = (stage: Stage) => tools.report({ kind: 'stage', host: host.name, stage })
+    return {
+      state(word, reason) {
+        onState()
+        if (word === 'activating') enter('activate')
+        if (word === 'confirming') enter('confirm')
+        if (word === 'rolling-back') {
+          enter('roll back')
+          if (reason) tools.report({ kind: 'note', host: host.name, stage: 'roll back', text: reason })
+        }
+      },
+      log: (line) => tools.report({ kind: 'log', host: host.name, stage: 'activate', line }),
+    }
   }
-  if (followedUp === undefined) return left('contact was lost')
-  if (followedUp.kind !== 'awaiting') return followedUp
-
-  report({ kind: 'stage', host: host.name, stage: 'verify' })
-  const deadline = clock.monotonic() + followedUp.remainingMs - confirmAllowanceMs
-  const verified = await verifyHost(place, { id: request.id, deadline })
-  if (verified.login) session.adopt(verified.login)
-  let end: Followed | undefined
-  if (verified.healthy) {
-    report({ kind: 'stage', host: host.name, stage: 'confirm' })
-    end = await keepTrying((machine) => confirm(withProgram(machine), { id: request.id, nonce: request.nonce }))
-  } else {
-    report({ kind: 'stage', host: host.name, stage: 'roll back' })
-    report({ kind: 'note', host: host.name, stage: 'roll back', text: verified.reason })
-    end = await goBack(verified.reason)
-  }
-  if (!end || end.kind === 'awaiting') return left(verified.healthy ? 'contact was lost' : verified.reason)
-  // The host only knows that nobody confirmed; we know why.
-  if (!verified.healthy && end.kind === 'ended' && end.result.end === 'rolled-back') {
-    return { kind: 'ended', result: { ...end.result, reason: verified.reason } }
-  }
-  return end
 }
 
+const whenAborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
 /** Rejects as soon as the signal is aborted, whatever becomes of the promise. */
-function orGivenUp<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+function orTooLate<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const giveUp = () => reject(new Problem('given up', { kind: 'interrupted' }))
-    if (signal.aborted) giveUp()
-    signal.addEventListener('abort', giveUp, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
+    const stop = () => reject(new Problem('it took too long', { kind: 'interrupted' }))
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
   })
 }
 

@@ -58,7 +58,12 @@ const tcp = v.union(
     port,
     v.strictObject({
       port: v.pipe(port, about('The port that must accept a connection from the control machine.')),
-      host: v.optional(v.pipe(tcpHost, about('The host to connect to; default: the host of the ssh destination.'))),
+      host: v.optional(
+        v.pipe(
+          tcpHost,
+          about('The host to connect to; default: where the login leads to, HostName of ssh_config included.'),
+        ),
+      ),
     }),
   ],
   'must be a port (a number from 1 to 65535), or a map with port',

@@ -24,9 +24,6 @@ export function destinationMistake(text: string): string | undefined {
   return undefined
 }
 
-/** The host part: `dave.local` of `me@dave.local` and of `ssh://me@dave.local:2222`; without brackets for IPv6. */
-export const hostOf = (destination: string): string => destinationParts(destination).host
-
 function destinationParts(destination: string): { host: string; port: string } {
   const isUrl = destination.startsWith('ssh://')
   const text = isUrl ? destination.slice('ssh://'.length).replace(/\/$/, '') : destination

@@ -4,8 +4,8 @@ import { parseDuration } from './duration.ts'
 import type { CheckSpec } from './inventory.ts'
 import type { RawCheck } from './schema.ts'
 
-/** `host` is where a tcp check connects to unless it says so itself. Undefined when the entry names no kind. */
-export function resolveCheck(raw: RawCheck, host: string): CheckSpec | undefined {
+/** Undefined when the entry names no kind. */
+export function resolveCheck(raw: RawCheck): CheckSpec | undefined {
   const common = {
     severity: raw.severity ?? 'required',
     timeoutMs: parseDuration(raw.timeout ?? '5s') ?? 0,
@@ -18,7 +18,7 @@ export function resolveCheck(raw: RawCheck, host: string): CheckSpec | undefined
   }
   if (raw.tcp !== undefined) {
     const tcp = typeof raw.tcp === 'number' ? { port: raw.tcp } : raw.tcp
-    return { kind: 'tcp', port: tcp.port, host: tcp.host ?? host, ...common }
+    return { kind: 'tcp', port: tcp.port, host: tcp.host, ...common }
   }
   if (raw.command !== undefined) return { kind: 'command', argv: raw.command, ...common }
   if (raw.local !== undefined) return { kind: 'local', argv: raw.local, ...common }
@@ -33,7 +33,7 @@ export function checkTitle(check: CheckSpec): string {
     case 'http':
       return `http ${check.url}`
     case 'tcp':
-      return `tcp ${check.host.includes(':') ? `[${check.host}]` : check.host}:${check.port}`
+      return `tcp ${check.host === undefined ? '' : `${check.host.includes(':') ? `[${check.host}]` : check.host}:`}${check.port}`
     default:
       return shortened(`${check.kind} ${check.argv.join(' ')}`)
   }

@@ -1,5 +1,4 @@
 /** One host with the defaults of its inventory applied: scalars and lists are replaced, maps are merged one level deep. */
-import { hostOf } from './destination.ts'
 import { parseDuration } from './duration.ts'
 import { resolveCheck } from './health-checks.ts'
 import type { Host } from './inventory.ts'
@@ -30,7 +29,7 @@ export function resolveHost(name: string, fields: { own: RawHost; defaults: RawH
       settleMs: parseDuration(activation.settle ?? '10s') ?? 0,
     },
     // Holes are entries that a mistake was found in.
-    checks: (raw.checks ?? []).flatMap((check) => (check && resolveCheck(check, hostOf(verifyAt))) ?? []),
+    checks: (raw.checks ?? []).flatMap((check) => (check && resolveCheck(check)) ?? []),
     nixbuildKeys: raw.nixbuildKeys ?? [],
   }
 }

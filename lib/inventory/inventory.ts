@@ -63,7 +63,12 @@ export type CheckSpec = CheckTiming &
         readonly expect: string
         readonly headers: Readonly<Record<string, string>>
       }
-    | { readonly kind: 'tcp'; readonly port: number; readonly host: string }
+    | {
+        readonly kind: 'tcp'
+        readonly port: number
+        /** undefined: where the login leads to, ssh_config's aliases included */
+        readonly host: string | undefined
+      }
     | { readonly kind: 'command'; readonly argv: readonly string[] }
     | { readonly kind: 'local'; readonly argv: readonly string[] }
   )

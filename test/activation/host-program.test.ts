@@ -30,7 +30,7 @@ t.test('values of a request reach the host exactly as they are', async (t) => {
   fc.assert(
     fc.property(text, (value) => {
       const input = beginInput('exit' as HostProgram, 'id-1', { value })
-      const request = /<<'end of file id-1'\n([\s\S]*?)\nend of file id-1\n/.exec(input)?.[1] ?? ''
+      const request = /<<'end of file id-1'.*\n([\s\S]*?)\nend of file id-1\n/.exec(input)?.[1] ?? ''
       return run('/bin/sh', `${request}\nprintf '%s|' "$value"`) === `${value}|`
     }),
     { numRuns: 60 },
@@ -38,32 +38,24 @@ t.test('values of a request reach the host exactly as they are', async (t) => {
   t.pass()
 })
 
-const unit = (
-  name: string,
-  over: Partial<
-    Record<'load' | 'active' | 'sub' | 'restarts' | 'type' | 'tried' | 'started' | 'job' | 'wanted', string>
-  > = {},
-) => {
-  const {
-    load = 'loaded',
-    active = 'active',
-    sub = 'running',
-    restarts = '0',
-    type = 'simple',
-    tried = '1',
-    started = '1',
-    job = '0',
-    wanted = '1',
-  } = over
-  return [name, load, active, sub, restarts, type, 'no', 'no', tried, started, job, wanted].join(' ')
+type Field = 'load' | 'active' | 'sub' | 'restarts' | 'type' | 'tried' | 'started' | 'job' | 'wanted' | 'since'
+
+/** A line of `units`. `since`: seconds since the boot; long ago when left out. */
+const unit = (name: string, over: Partial<Record<Field, string>> = {}) => {
+  const { load = 'loaded', active = 'active', sub = 'running', restarts = '0', type = 'simple' } = over
+  const { tried = '1', started = '1', job = '0', wanted = '1', since = '1' } = over
+  return [name, load, active, sub, restarts, type, 'no', 'no', tried, started, job, wanted, since, '0'].join(' ')
 }
-const judge = (shell: string, before: string[], after: string[], now: string[]) =>
+/** The second since the boot that the cases call now. */
+const now = Math.floor(Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]))
+const judge = (shell: string, before: string[], after: string[], at: string[]) =>
   run(
     shell,
     `${functions}
     d=$(mktemp -d); printf '%s\\n' '${before.join('\n')}' > "$d/before"; printf '%s\\n' '${after.join('\n')}' > "$d/after"
+    echo ${now} > "$d/before.taken"
     unit_problems "$d/before" "$d/after"; rm -r "$d"`,
-    `${now.join('\n')}\n`,
+    `${at.join('\n')}\n`,
   )
     .trim()
     .split('\n')
@@ -84,11 +76,32 @@ const cases: [title: string, before: string[], after: string[], now: string[], p
     ['a.service passing keeps restarting'],
   ],
   [
-    'a unit was restarted since the switch',
+    'a unit that was restarted since the switch has to stay up',
     [unit('a.service')],
     [unit('a.service')],
-    [unit('a.service', { restarts: '1' })],
-    ['a.service final was restarted by systemd'],
+    [unit('a.service', { restarts: '1', since: String(now) })],
+    ['a.service passing was restarted by systemd'],
+  ],
+  [
+    'a unit that was restarted once, and has been up since, was waiting for another one',
+    [unit('a.service')],
+    [unit('a.service')],
+    [unit('a.service', { restarts: '1', since: String(now - 20) })],
+    [],
+  ],
+  [
+    'three restarts are a crash loop',
+    [unit('a.service')],
+    [unit('a.service')],
+    [unit('a.service', { restarts: '3', since: String(now) })],
+    ['a.service final keeps restarting'],
+  ],
+  [
+    'a unit that came and went before the switch as well is no reason',
+    [unit('a.service', { restarts: '9', since: String(now - 3) })],
+    [unit('a.service', { restarts: '9', since: String(now - 3) })],
+    [unit('a.service', { restarts: '12', since: String(now), active: 'activating', sub: 'auto-restart' })],
+    [],
   ],
   [
     'restarts from before the switch do not count',
@@ -126,7 +139,13 @@ const cases: [title: string, before: string[], after: string[], now: string[], p
     [unit('a.service', { ...inactive, type: 'oneshot' })],
     [],
   ],
-  ['our own units are not judged', [], [], [unit('deploy-20260101t000000-abcdef.service', failed)], []],
+  [
+    'our own units are not judged, whoever else is called alike',
+    [],
+    [],
+    [unit('deploy-20260101t000000-abcdef.service', failed), unit('deploy-bot.service', failed)],
+    ['deploy-bot.service final failed'],
+  ],
 ]
 for (const shell of shells) {
   t.test(`units are judged against what was before, in ${shell}`, async (t) => {
@@ -144,6 +163,18 @@ t.test('what the next boot runs is read from the boot loader itself', async (t) 
       'loader/loader.conf': 'timeout 5\ndefault nixos-generation-12.conf\n',
       'loader/entries/nixos-generation-11.conf': 'options init=/nix/store/0000000000abcdfghijklmnpqrsvwxyz-old/init\n',
       'loader/entries/nixos-generation-12.conf': `title NixOS\nlinux /EFI/nixos/k.efi\ninitrd /EFI/nixos/i.efi\noptions init=${top}/init quiet\n`,
+    },
+    'systemd-boot that prefers an entry by its hash': {
+      'loader/loader.conf': 'default nixos-*\npreferred nixos-abc.conf\n',
+      'loader/entries/nixos-abc+3.conf': `options init=${top}/init quiet\n`,
+      'loader/entries/nixos-abd+3.conf': 'options init=/nix/store/0000000000abcdfghijklmnpqrsvwxyz-old/init\n',
+    },
+    'systemd-boot beside a specialisation and a longer number': {
+      'loader/loader.conf': 'default nixos-generation-1.conf\n',
+      'loader/entries/nixos-generation-1.conf': `options init=${top}/init quiet\n`,
+      'loader/entries/nixos-generation-12.conf': 'options init=/nix/store/0000000000abcdfghijklmnpqrsvwxyz-old/init\n',
+      'loader/entries/nixos-generation-1-specialisation-x.conf':
+        'options init=/nix/store/1111111111abcdfghijklmnpqrsvwxyz-x/init\n',
     },
     'systemd-boot with boot counters': {
       'loader/loader.conf': 'default nixos-generation-12.conf\n',
@@ -170,6 +201,28 @@ t.test('what the next boot runs is read from the boot loader itself', async (t) 
       t.equal(run(shell, `${functions.replaceAll('/boot', boot)}\nboot_default`).trim(), top, `${title}, ${shell}`)
     }
   }
-  const empty = t.testdir({})
-  t.equal(run('/bin/sh', `${functions.replaceAll('/boot', empty)}\nboot_default`).trim(), 'unknown')
+})
+
+t.test('what the next boot runs is unknown where it cannot be told for certain', async (t) => {
+  const menu =
+    'menuentry "NixOS" {\n  linux ($drive1)//kernels/k init=/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a/init\n}\n'
+  const boots: Record<string, Parameters<typeof t.testdir>[0]> = {
+    'no boot loader': {},
+    'a pattern that means several entries': {
+      loader: { 'loader.conf': 'default nixos-*\n', entries: { 'nixos-a.conf': '', 'nixos-b.conf': '' } },
+    },
+    'an entry that is not there': { loader: { 'loader.conf': 'default nixos-a.conf\n', entries: {} } },
+    'another entry of GRUB': { grub: { 'grub.cfg': `set default=2\n${menu}` } },
+    'an entry that GRUB remembers': { grub: { 'grub.cfg': `  set default="\${saved_entry}"\n${menu}` } },
+  }
+  for (const [title, files] of Object.entries(boots)) {
+    const boot = t.testdir(files)
+    t.equal(run('/bin/sh', `${functions.replaceAll('/boot', boot)}\nboot_default`).trim(), 'unknown', title)
+  }
+  const next = t.testdir({ grub: { 'grub.cfg': `set default="\${next_entry}"\nset default=0\n${menu}` } })
+  t.match(
+    run('/bin/sh', `${functions.replaceAll('/boot', next)}\nboot_default`),
+    /-a$/m,
+    'an entry that is chosen once',
+  )
 })

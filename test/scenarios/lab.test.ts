@@ -124,8 +124,8 @@ test('the hosts are of three ages: Nix 2.8 to 2.34, systemd 252 to 262', async (
   t.match(grace, /^nix \(Nix\) 2\.8\..*\nsystemd 252 .*\nrunning$/)
   // the newest that Debian has
   const [, nix, systemd] = /^nix \(Nix\) 2\.(\d+)\..*\nsystemd (\d+) .*\nrunning$/.exec(frank ?? '') ?? []
-  t.ok(Number(nix) >= 34, frank)
-  t.ok(Number(systemd) >= 260, frank)
+  t.ok(Number(nix) >= 34, `${frank}`)
+  t.ok(Number(systemd) >= 260, `${frank}`)
   for (const name of hosts) {
     t.match(await lab.ssh('control', `ssh ${name} sudo nix-store --add /etc/hostname`), { code: 0 })
     t.equal(lab.memory(name).limit, 1024 ** 3)

@@ -9,6 +9,10 @@ export PATH
 export HOME="${HOME:-/root}"
 unset NIX_REMOTE SYSTEMD_PAGER PAGER
 
+# What a result says beside its reason: what could be tried, and which units are not as they were.
+advice=
+worse=
+
 run_directory=/run/deploy
 state_directory=/var/lib/deploy
 system_profile=/nix/var/nix/profiles/system

@@ -25,17 +25,18 @@ generations() {
 
 set_profile() { nix-env -p "$system_profile" --set "$1"; }
 
-# Puts the profile back to the generation it was at, and takes away the one that we made.
+# Puts the profile back to the generation it was at, and takes away the one that was made for this deployment:
+# `nix-env --set` goes to an older generation of the same system when that is the newest one.
 reset_profile() { # GENERATION-LINK-OR-EMPTY SYSTEM-OR-EMPTY
   made=$(readlink "$system_profile" 2> /dev/null)
   [ "$made" = "$1" ] && return 0
   if [ -z "$1" ]; then
     rm -f "$system_profile"
   else
-    ln -s "$1" "$system_profile.deploy" && mv -fT "$system_profile.deploy" "$system_profile" || return 1
+    ln -sfn "$1" "$system_profile.deploy" && mv -fT "$system_profile.deploy" "$system_profile" || return 1
   fi
   case $made in
-    system-*-link) [ -e "$run_directory/$id/made-generation" ] && rm -f "${system_profile%/*}/$made" ;;
+    system-*-link) grep -qx "$made" "$here/profiles" || rm -f "${system_profile%/*}/$made" ;;
   esac
   return 0
 }

@@ -3,9 +3,36 @@
 
 boot_loader() {
   if [ -e /boot/extlinux/extlinux.conf ]; then echo extlinux
-  elif [ -e /boot/loader/loader.conf ]; then echo systemd-boot
+  elif [ -n "$(system_partition)" ]; then echo systemd-boot
   elif [ -e /boot/grub/grub.cfg ]; then echo grub
   else echo unknown; fi
+}
+
+# Where the EFI system partition with systemd-boot is mounted; nothing when there is none.
+system_partition() {
+  for partition in /boot /efi /boot/efi; do
+    if [ -e "$partition/loader/loader.conf" ]; then echo "$partition"; return; fi
+  done
+}
+
+# The file of systemd-boot's default entry, when there is exactly one that it can be. A pattern may mean several, names
+# may carry the counters of boot assessment, and a choice made in its menu (an EFI variable) comes before all of it.
+systemd_boot_entry() { # SYSTEM-PARTITION
+  for chosen in /sys/firmware/efi/efivars/LoaderEntryDefault-*; do
+    [ ! -e "$chosen" ] || return 0
+  done
+  name=$(awk '$1 == "preferred" { preferred = $2 } $1 == "default" { default_ = $2 } END { print preferred != "" ? preferred : default_ }' "$1/loader/loader.conf")
+  [ -n "$name" ] || return 0
+  set -- "$1" "$1/loader/entries/"${name%.conf}.conf "$1/loader/entries/"${name%.conf}+*.conf
+  directory=$1
+  shift
+  found=
+  for file; do
+    [ -e "$file" ] || continue
+    [ -z "$found" ] || return 0
+    found=$file
+  done
+  [ -z "$found" ] || echo "$found"
 }
 
 # The lines of the default entry: KEY VALUE
@@ -21,19 +48,18 @@ default_entry() {
              toupper($1) == "INITRD" { print "initrd /boot/extlinux/" $2 }
              toupper($1) == "APPEND" { $1 = ""; print "options" $0 }' ;;
     systemd-boot)
-      pattern=$(awk '$1 == "default" { print $2; exit }' /boot/loader/loader.conf)
-      entry=
-      # The default may be a pattern, or lack the counters that boot assessment puts into the names.
-      for file in /boot/loader/entries/$pattern /boot/loader/entries/${pattern%.conf}*.conf; do
-        [ -e "$file" ] && entry=$file
-      done
+      entry=$(systemd_boot_entry "$(system_partition)")
       [ -n "$entry" ] || return 0
-      awk '$1 == "linux" { print "kernel /boot" $2 }
-           $1 == "initrd" { print "initrd /boot" $2 }
-           $1 == "options" { $1 = ""; print "options" $0 }' "$entry" ;;
+      awk -v root="$(system_partition)" '
+        $1 == "linux" { print "kernel " root $2 }
+        $1 == "initrd" { print "initrd " root $2 }
+        $1 == "options" { $1 = ""; print "options" $0 }' "$entry" ;;
     grub)
-      awk '$1 == "menuentry" { entries++ }
-           entries == 1 && $1 == "linux" { $1 = ""; $2 = ""; print "options" $0 }' /boot/grub/grub.cfg ;;
+      # Only the first entry as the default can be told for certain: others may be remembered in grubenv.
+      awk '$1 == "set" && $2 ~ /^default=/ && $2 !~ /^default="?(0|\$\{next_entry\})"?$/ { other = 1 }
+           $1 == "menuentry" { entries++ }
+           entries == 1 && $1 == "linux" { $1 = ""; $2 = ""; line = line "options" $0 "\n" }
+           END { if (!other) printf "%s", line }' /boot/grub/grub.cfg ;;
   esac
 }
 
@@ -48,6 +74,11 @@ starts_with() { # FILE-IN-BOOT FILE-IN-STORE
   head -c "$(stat -L -c %s "$2")" "$1" 2> /dev/null | cmp -s - "$2"
 }
 
+# What the loader's own script appends to an initrd: without it, a host may be unable to open its disk.
+add_initrd_secrets() { # TOPLEVEL kernel|initrd FILE
+  [ "$2" != initrd ] || [ ! -x "$1/append-initrd-secrets" ] || "$1/append-initrd-secrets" "$3"
+}
+
 # Compares the kernel and initrd that the next boot loads with the store, and rewrites a file that differs:
 # after a power cut they can be short, and the loader's own script skips files that exist.
 check_boot_files() { # TOPLEVEL
@@ -56,7 +87,7 @@ check_boot_files() { # TOPLEVEL
     [ -e "$1/$key" ] || continue
     starts_with "$file" "$1/$key" && continue
     echo "rewriting $file: it differs from $1/$key" >&2
-    cp -L "$1/$key" "$file.deploy" && sync_file_system "$file.deploy" && mv -f "$file.deploy" "$file"
+    cp -L "$1/$key" "$file.deploy" && add_initrd_secrets "$1" "$key" "$file.deploy" && sync_file_system "$file.deploy" && mv -f "$file.deploy" "$file"
     starts_with "$file" "$1/$key" || { rm -f "$file.deploy"; echo "$file"; }
   done
 }

@@ -8,7 +8,9 @@ lock_holder() { readlink "$run_directory/lock" 2> /dev/null || true; }
 
 is_alive() { # ID
   for unit in "$(unit_of "$1")" "$(guard_of "$1")"; do
-    case $(systemctl show --property=ActiveState "$unit" 2> /dev/null) in
+    # Nobody answers while systemd re-executes itself: that is no proof of death.
+    answer=$(systemctl show --property=ActiveState "$unit" 2> /dev/null) || return 0
+    case $answer in
       *=active | *=activating | *=reloading | *=deactivating) return 0 ;;
     esac
   done

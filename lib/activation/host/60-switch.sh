@@ -62,9 +62,10 @@ filter_switch_lists() { # SYSTEM
 # Whether the system can be switched to while the host runs: its pre-switch checks, inhibitors included.
 # Older releases don't know the action `check`: their usage, which lists the actions, doesn't name it.
 pre_switch_check() { # SYSTEM
+  switch_is_free 10 || refuse failed "another switch-to-configuration runs on the host"
   output=$(timeout 60 "$1/bin/switch-to-configuration" check 2>&1) && return 0
   case $output in
-    *check*) ;;
+    *'|check'* | *'[check'* | *'check:'*) ;;
     *[Uu]sage*) return 0 ;;
   esac
   printf '%s\n' "$output" >> "$here/log"

@@ -44,7 +44,10 @@ supervise() { # ID
   load "$1" || exit 0
   case $state in
     ready) activate ;;
-    activating) roll_back "the process that watched the switch was killed" ;;
+    activating)
+      [ ! -e "$here/jobs" ] || cancel_jobs_since "$here/jobs"
+      roll_back "the process that watched the switch was killed"
+      ;;
     awaiting) await ;;
     confirming) confirm_system ;;
     rolling-back) roll_back "$reason" ;;
@@ -54,7 +57,7 @@ supervise() { # ID
 guard() { # ID
   load "$1" || exit 0
   exec 8> "$here/actor"
-  # Longer than everything that the supervisor may take: then it hangs, and is ended.
+  # A supervisor that takes longer hangs, or waits for one that does. Ending it is safe: whoever acts next reads the state.
   flock -w $((3 * switch_seconds + confirm_seconds + 300)) 8 || systemctl kill --signal=KILL "$(unit_of "$id")"
   flock 8
   [ -d "$here" ] || exit 0
@@ -71,7 +74,9 @@ activate() {
     sleep 0.1
     waited=$((waited + 1))
   done
+  if called_off; then read -r _ why < "$here/verdict"; finish untouched "$why"; return; fi
   switch_is_free 10 || { finish untouched "another switch-to-configuration runs on the host"; return; }
+  if called_off; then read -r _ why < "$here/verdict"; finish untouched "$why"; return; fi
   if [ "$mode" = boot ]; then confirm_system; return; fi
   set_state activating
   switch_exit=0
@@ -82,8 +87,8 @@ activate() {
   case $switch_exit in
     0 | 4) ;;
     2) roll_back "the activation script failed"; return ;;
-    100) roll_back "this system can only be activated by a reboot"; return ;;
-    124) roll_back "the switch took longer than $switch_seconds s"; return ;;
+    100) advice=reboot; roll_back "this system can only be activated by a reboot"; return ;;
+    124) advice=time; roll_back "the switch took longer than $switch_seconds s"; return ;;
     125) read -r _ why < "$here/verdict"; roll_back "$why"; return ;;
     *) roll_back "switch-to-configuration failed with exit code $switch_exit"; return ;;
   esac
@@ -101,7 +106,11 @@ activate() {
 await() {
   read -r deadline < "$here/deadline"
   while [ ! -e "$here/verdict" ]; do
-    [ "$(uptime_cs)" -lt "$deadline" ] || give_verdict timeout "nobody confirmed within $confirm_seconds s"
+    if [ "$(uptime_cs)" -ge "$deadline" ]; then
+      late="nobody confirmed within $confirm_seconds s"
+      # Even where /run is so full that no verdict can be written.
+      give_verdict timeout "$late" || [ -e "$here/verdict" ] || { roll_back "$late"; return; }
+    fi
     sleep 0.1
   done
   read -r word why < "$here/verdict"
@@ -121,6 +130,7 @@ confirm_system() {
     sync_file_system "${system_profile%/*}"
   fi
   logged=$(log_length)
+  touch "$here/boot-touched"
   NIXOS_INSTALL_BOOTLOADER=0 run_switch "$toplevel" boot $((switch_seconds * 100))
   [ "$switch_exit" = 0 ] || {
     roll_back "the boot loader could not be set (exit code $switch_exit): $(last_words "$logged")"
@@ -173,31 +183,45 @@ roll_back() { # REASON
     unset NIXOS_NO_CHECK
     restore_units "$here/units" >> "$here/log" 2>&1
   fi
-  if [ "$(profile_generation_link)" != "$old_profile_link" ]; then
-    reset_profile "$old_profile_link" >> "$here/log" 2>&1
+  # Only what this deployment changed is put back: a profile that somebody else set meanwhile is theirs.
+  theirs=
+  [ "$(profile_generation_link)" = "$old_profile_link" ] || [ -e "$here/made-generation" ] || theirs=yes
+  loader_exit=0
+  if [ -e "$here/made-generation" ]; then reset_profile "$old_profile_link" >> "$here/log" 2>&1; fi
+  if [ -e "$here/made-generation" ] || [ -e "$here/boot-touched" ]; then
     loader_system=$old_boot
     [ "$loader_system" != unknown ] || loader_system=$(profile_system)
-    activation_exit=${switch_exit:-0}
+    activation_exit=$switch_exit
     NIXOS_NO_CHECK=1 NIXOS_INSTALL_BOOTLOADER=0 run_switch "${loader_system:-$old}" boot $((switch_seconds * 100))
+    loader_exit=$switch_exit
     switch_exit=$activation_exit
     [ -d /boot ] && sync_file_system /boot
   fi
+  conclude_roll_back
+}
+
+# Says what was read back, not what was tried.
+conclude_roll_back() {
   now=$(running_system)
   next=$(boot_default)
-  if [ "$next" != "$old_boot" ] || [ "$(profile_generation_link)" != "$old_profile_link" ]; then
+  [ -z "$theirs" ] || why="$why; somebody else set the profile meanwhile, which is left as it is"
+  if [ -z "$theirs" ] && { [ "$next" != "$old_boot" ] || [ "$(profile_generation_link)" != "$old_profile_link" ] ||
+    { [ "$next" = unknown ] && [ "$loader_exit" != 0 ]; }; }; then
     finish needs-hands "$why; and going back failed: the next boot would run $next"
-  elif [ "$now" = "$old" ] && { [ ! -e "$here/switched" ] || [ "$switch_exit" = 0 ] || [ "$switch_exit" = 4 ] || units_restored; }; then
-    if [ -e "$here/switched" ]; then finish rolled-back "$why"; else finish untouched "$why"; fi
-  elif [ "$next" = "$old" ] || [ "$next" = unknown ]; then
+  elif [ ! -e "$here/switched" ]; then
+    finish untouched "$why"
+  elif [ "$now" = "$old" ]; then
+    worse=$(units | unit_problems "$here/units" /dev/null | sed 's/ final / /; s/ passing / /' | head -n 3 | tr '\n' ',' | sed 's/,$//; s/,/, /g')
+    if [ -z "$worse" ]; then finish rolled-back "$why"
+    elif [ "$switch_exit" = 0 ] || [ "$switch_exit" = 4 ]; then finish rolled-back "$why; still wrong after going back: $worse"
+    else finish needs-hands "$why; and going back failed (exit code $switch_exit): $worse"; fi
+  elif [ "$next" = "$old" ] || { [ "$next" = unknown ] && [ "$(profile_system)" = "$old" ]; }; then
     finish rebooting "$why; the old system could not be activated again, so the host reboots into it"
     systemctl reboot
   else
     finish needs-hands "$why; and the old system could not be activated again (exit code $switch_exit)"
   fi
 }
-
-# Whatever the exit code of going back was: the units are as they were.
-units_restored() { [ -z "$(units | unit_problems "$here/units" /dev/null)" ]; }
 
 profile_generation_link() { readlink "$system_profile" 2> /dev/null || true; }
 
@@ -212,23 +236,30 @@ finish() { # OUTCOME REASON
     echo "profile $(profile_system)"
     echo "generation $(profile_generation)"
     echo "boot $(boot_default)"
+    [ -z "$advice" ] || echo "advice $advice"
+    [ -z "$worse" ] || echo "still-wrong $worse"
     for part in kernel initrd kernel-modules; do
       [ "$(readlink -f "$toplevel/$part")" = "$(readlink -f "/run/booted-system/$part")" ] || echo "not-booted-yet $part"
     done
     echo "id $id"
   } | write_file "$run_directory/result"
-  {
-    mkdir -p "$state_directory/log" &&
-      cp "$here/log" "$state_directory/log/$id.log" &&
-      printf '{%s,"outcome":"%s","reason":"%s","ended":"%s","bootId":"%s","generation":"%s"}\n' \
-        "$record" "$(echo "$outcome" | tr - " ")" "$why" "$(timestamp)" "$(boot_id)" "$(profile_generation)" >> "$state_directory/history"
-      ls -1 "$state_directory/log" | sort | head -n -50 | while read -r old_log; do rm -f "$state_directory/log/$old_log"; done
-      sync_file_system "$state_directory"
-  } 2> /dev/null || echo "the history could not be written" >&2
+  record_history 2> /dev/null || echo "the history could not be written" >&2
   # The log goes to the journal as well.
   cat "$here/log"
   echo "$outcome${why:+: $why}"
   remove_roots
   mv "$here" "$run_directory/.gone-$id" && rm -rf "$run_directory/.gone-$id"
   release_lock "$id"
+}
+
+record_history() {
+  mkdir -p "$state_directory/log" || return 1
+  # A switch may print without end.
+  tail -c 1000000 "$here/log" > "$state_directory/log/$id.log"
+  ls -1 "$state_directory/log" | sort | head -n -50 | while read -r old_log; do rm -f "$state_directory/log/$old_log"; done
+  # Half a line, from when the power was cut, doesn't take the next one with it.
+  [ ! -s "$state_directory/history" ] || [ -z "$(tail -c 1 "$state_directory/history")" ] || echo >> "$state_directory/history"
+  printf '{%s,"outcome":"%s","reason":"%s","ended":"%s","bootId":"%s","generation":"%s"}\n' \
+    "$record" "$(echo "$outcome" | tr - " ")" "$why" "$(timestamp)" "$(boot_id)" "$(profile_generation)" >> "$state_directory/history" &&
+    sync_file_system "$state_directory"
 }

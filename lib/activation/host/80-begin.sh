@@ -23,9 +23,11 @@ refuse() { # WORD REASON
   exit 0
 }
 
-# A transient service of its own: it outlives the login, and its memory is the last to be taken.
+# A transient service of its own: it outlives the login, its memory is the last to be taken, and the emergency mode that
+# a broken file system of the new configuration leads to doesn't stop it, as it stops whatever needs sysinit.target.
 start_unit() { # UNIT VERB
   systemd-run --quiet --collect --unit="$1" --service-type=exec --description="deployment $id" \
+    --property=DefaultDependencies=no --property=Conflicts=shutdown.target --property=Before=shutdown.target \
     --property=OOMPolicy=continue --property=OOMScoreAdjust=-1000 --property=Restart=on-failure --property=RestartSec=200ms \
     --setenv=DEPLOY_TOOLS="$old" -- /bin/sh "$here/program" "$2" "$id"
 }
@@ -48,7 +50,8 @@ begin() { # ID; the request and this program are in its directory
   } > "$here/before"
   : > "$here/log"
   add_roots
-  units > "$here/units"
+  ls -1 "${system_profile%/*}" > "$here/profiles"
+  snapshot_units "$here/units"
   state=ready
   set_state ready
   if [ "$mode" != boot ] && [ "$old" != "$new" ] && ! pre_switch_check "$new"; then
@@ -69,8 +72,11 @@ begin() { # ID; the request and this program are in its directory
 follow() { # ID LINES-SEEN
   lines=$2
   told=
+  turn=0
+  wait_for_beginning "$1"
   load "$1"
   while :; do
+    act_if_nobody_does "$1"
     if load_state; then
       total=$(wc -l < "$here/log" 2> /dev/null || echo "$lines")
       if [ "$total" -gt "$lines" ]; then
@@ -96,16 +102,37 @@ result_of() { # ID
   if grep -qx "id $1" "$run_directory/result" 2> /dev/null; then cat "$run_directory/result"
   else
     echo "result unknown"
+    echo "boot-id $(boot_id)"
     echo "running $(running_system)"
     echo "profile $(profile_system)"
     echo "boot $(boot_default)"
   fi
 }
 
+# A deployment whose beginning is under way has a directory and no state yet.
+wait_for_beginning() { # ID
+  turn=0
+  while [ -d "$run_directory/$1" ] && [ ! -e "$run_directory/$1/state" ] && [ $turn -lt 1000 ]; do
+    sleep 0.1
+    turn=$((turn + 1))
+  done
+  turn=0
+}
+
+# Both units were killed for good: whoever waits for the end brings it about.
+act_if_nobody_does() { # ID
+  turn=$((turn + 1))
+  [ $((turn % 50)) -ne 0 ] || is_alive "$1" || (supervise "$1") > /dev/null 2>&1
+}
+
 # Waits until a verdict has been carried out.
 wait_for_result() { # ID
   here=$run_directory/$1
-  while load_state; do sleep 0.1; done
+  turn=0
+  while load_state; do
+    act_if_nobody_does "$1"
+    sleep 0.1
+  done
   result_of "$1"
 }
 
@@ -118,6 +145,7 @@ confirm() { # ID NONCE
 }
 
 abort() { # ID REASON
+  wait_for_beginning "$1"
   if load "$1"; then give_verdict abort "$(plain "$2")"; fi
   wait_for_result "$1"
 }

@@ -22,6 +22,9 @@ probe() {
   for tool in systemd-run flock nix-daemon nix-env awk; do
     command -v "$tool" > /dev/null || echo "lacks $tool"
   done
+  for specialisation in "$system_profile"/specialisation/*; do
+    [ "$(target_of "$specialisation")" != "$(running_system)" ] || echo "specialisation ${specialisation##*/}"
+  done
   generations | sed 's/^/generation-link /'
   describe_lock
   echo "end"
@@ -33,6 +36,11 @@ recover() { # ID
   if load "$1" && ! is_alive "$1"; then
     if [ "$state" = ready ]; then (finish untouched "the deployment was interrupted before it began" > /dev/null 2>&1)
     else (supervise "$1" > /dev/null 2>&1); fi
+  elif [ "$(lock_holder)" = "$1" ] && ! is_alive "$1"; then
+    # It died before it had a state, or after its end: there is nothing to finish.
+    remove_roots
+    rm -rf "${run_directory:?}/$1"
+    release_lock "$1"
   fi
   leave_mutex
   result_of "$1"
