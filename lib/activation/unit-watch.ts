@@ -2,6 +2,7 @@
 import { createInterface } from 'node:readline'
 import type { Machine } from '../machine/machine.ts'
 import { type HostProgram, verbCommand } from './host-program.ts'
+import { notRoot } from './host-state.ts'
 
 export interface UnitProblem {
   readonly unit: string
@@ -39,6 +40,8 @@ export async function* watchUnits(
         problems = []
       } else if (line === 'over') yield 'over'
     }
+    const exit = await channel.exit
+    if (!exit.lost && exit.code !== 0 && !signal.aborted) throw notRoot(tools.machine, channel.errorOutput(), exit.code)
   } finally {
     signal.removeEventListener('abort', close)
     channel.close()

@@ -121,7 +121,7 @@ async function follow(watch: AsyncIterable<Watched>, board: Board, signal: Abort
       if (!value.healthy && value.final) return value.reason
     }
   } catch (error) {
-    if (error instanceof Problem) return `${lost}: ${error.message}`
+    if (error instanceof Problem) return error.kind === 'unreachable' ? `${lost}: ${error.message}` : error.message
     throw error
   }
 }

@@ -270,7 +270,7 @@ test('a watch that fails with a problem says why contact was lost', async (t) =>
   const clock = new FakeClock()
   // biome-ignore lint/correctness/useYield: it fails before it has anything to say
   async function* broken(): AsyncGenerator<Watched> {
-    throw new Problem('the connection to dave was lost')
+    throw new Problem('the connection to dave was lost', { kind: 'unreachable' })
   }
   const { verified } = await run(clock, [scripted(clock, '+').check], { watch: broken() })
   t.equal(reasonOf(verified), 'contact was lost while the units were watched: the connection to dave was lost')

@@ -1,0 +1,106 @@
+/** New systems that take away what going back needs: the way back must not depend on them. */
+import { before, test } from 'tap'
+import { type Stage, sameAsBefore, setStage } from './stage.ts'
+
+let stage: Stage
+before(async () => {
+  stage = await setStage({
+    defaults: {
+      activation: { timeout: '25s', confirmWithin: '25s', settle: '1s' },
+      checks: [{ tcp: 22, timeout: '2s' }],
+    },
+  })
+})
+
+test('a file system that cannot be mounted, and the emergency mode that follows, do not end the way back', async (t) => {
+  const was = await stage.facts('dave')
+  await stage.configure('dave', {
+    units: {
+      'srv-data.mount': {
+        text: '[Unit]\nBefore=local-fs.target\n[Mount]\nWhat=/dev/disk/by-label/missing\nWhere=/srv/data\nType=ext4\nOptions=x-systemd.device-timeout=2s\n',
+        requiredBy: ['local-fs.target'],
+      },
+    },
+  })
+  const { outcome, code } = await stage.deployHost('dave')
+  t.match({ kind: outcome.kind, code }, { kind: 'rolled back', code: 1 }, outcome.reason)
+  sameAsBefore(t, was, await stage.facts('dave'))
+  t.equal((await stage.inside('dave', 'systemctl is-active multi-user.target sshd.service')).trim(), 'active\nactive')
+})
+
+test('a new system without our way to become root is left, and its end is told truly', async (t) => {
+  const rule = (text: string) => ({
+    deps: ['etc'],
+    text: `echo '${text}' > /etc/sudoers.d/zz-last; chmod 440 /etc/sudoers.d/zz-last`,
+  })
+  await stage.configure('dave', { activationScripts: { rule: rule('# nothing') } })
+  t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
+  const was = await stage.facts('dave')
+  await stage.configure('dave', { activationScripts: { rule: rule('my_username ALL=(ALL:ALL) ALL') } })
+  const { outcome } = await stage.deployHost('dave')
+  t.match(outcome, { kind: 'rolled back', reason: /become root/ })
+  t.equal(outcome.running, was.running)
+  sameAsBefore(t, was, await stage.facts('dave'))
+})
+
+test('a unit that going back cannot mend is named', async (t) => {
+  await stage.configure('dave', { services: { base: { script: 'test ! -e /run/damage || exit 1; exec sleep 9999' } } })
+  t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
+  const was = await stage.facts('dave')
+  await stage.configure('dave', { services: { base: { script: 'touch /run/damage; exit 1' } } })
+  const { outcome } = await stage.deployHost('dave')
+  t.equal(outcome.kind, 'rolled back')
+  t.match(outcome.reason, /base\.service failed; still wrong after going back: base\.service failed/)
+  t.equal((await stage.facts('dave')).running, was.running)
+  await stage.inside('dave', 'rm /run/damage; systemctl reset-failed base; systemctl start base')
+})
+
+test('a lock whose deployment vanished without a trace is cleared by the next one', async (t) => {
+  await stage.inside(
+    'dave',
+    'mkdir -p /run/deploy/20260101t000000-aaaaaa; ln -s 20260101t000000-aaaaaa /run/deploy/lock',
+  )
+  await stage.configure('dave', { motd: 'after a lost lock' })
+  t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
+  t.same((await stage.facts('dave')).leftBehind, [])
+})
+
+test('generations and a profile that somebody else made are never taken away', async (t) => {
+  await stage.configure('dave', { motd: 'one' })
+  t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
+  await stage.configure('dave', { motd: 'two' })
+  t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
+  await stage.deploy('rollback', 'dave')
+  const was = await stage.facts('dave')
+  // The newest generation already is what fails to be confirmed.
+  await stage.inside('dave', 'nix-env -p /nix/var/nix/profiles/system --switch-generation 1 >&2')
+  const profile = await stage.facts('dave')
+  await stage.configure('dave', { motd: 'three', switch: { noBootLoader: 'no room in /boot' } })
+  const { outcome } = await stage.deployHost('dave')
+  t.equal(outcome.kind, 'rolled back', outcome.reason)
+  t.match(outcome.reason, /boot loader could not be set.*no room in \/boot/)
+  const is = await stage.facts('dave')
+  t.same(is.generations, was.generations)
+  t.equal(is.profile, profile.profile)
+  t.equal(is.boot, was.boot)
+})
+
+test('Ctrl-C just as the activation begins leaves the host as it was, and says so', async (t) => {
+  await stage.inside(
+    'dave',
+    'nix-env -p /nix/var/nix/profiles/system --switch-generation $(readlink /nix/var/nix/profiles/system-*-link >/dev/null; ls /nix/var/nix/profiles | sed -n "s/system-\\([0-9]*\\)-link/\\1/p" | sort -n | tail -n 1) >&2',
+  )
+  await stage.configure('dave', { motd: 'settled' })
+  t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
+  const was = await stage.facts('dave')
+  await stage.configure('dave', { motd: 'interrupted at the worst moment' })
+  const running = stage.start('dave')
+  await running.until(/dave: copy: .*(paths|had)/)
+  await running.signal('INT')
+  const told = await running.finished
+  t.equal(told.code, 130)
+  const { kind, reason } = told.outcomes['dave'] ?? {}
+  t.match(kind, /^(interrupted|rolled back|untouched)$/)
+  t.match(reason, /interrupted/)
+  sameAsBefore(t, was, await stage.facts('dave'))
+})
