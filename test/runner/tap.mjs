@@ -7,15 +7,16 @@ import { makeTally } from './tally.mjs'
 
 /**
  * @param {readonly string[]} files
- * @param {{ directory: string, jobs: number, say: (text: string) => void }} how
+ * @param {{ directory: string, jobs: number, say: (text: string) => void, env?: Record<string, string> }} how
  * @returns {Promise<{ passed: number, failed: number, skipped: number }>}
  */
-export async function runTap(files, { directory, jobs, say }) {
+export async function runTap(files, { directory, jobs, say, env = {} }) {
   const { read, counts } = makeTally(say)
   if (files.length === 0) return counts
   const tap = join(directory, 'node_modules', '.bin', 'tap')
   const child = spawn(tap, ['--reporter=tap', '--no-color', `--jobs=${jobs}`, ...files], {
     cwd: directory,
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const ended = new Promise((resolve, reject) => {
