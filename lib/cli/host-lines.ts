@@ -33,6 +33,9 @@ export function generationLines(name: string, state: HostState): Line[] {
   ]
 }
 
+const isFailed = (row: HistoryEntry | undefined): boolean =>
+  row !== undefined && !['deployed', 'staged', 'tested'].includes(row.outcome)
+
 /** Newest first. */
 export function historyLines(name: string, entries: readonly HistoryEntry[]): Line[] {
   const rows = [...entries].reverse()
@@ -42,16 +45,16 @@ export function historyLines(name: string, entries: readonly HistoryEntry[]): Li
       row.by,
       row.mode,
       row.outcome,
-      row.generation ? `generation ${row.generation}` : '',
+      // A system that was sent back got none.
+      row.generation && !isFailed(row) ? `generation ${row.generation}` : '',
       shortSystem(row.toplevel),
       row.revision.slice(0, 12),
       row.reason,
     ]),
   )
-  const failed = (row: HistoryEntry | undefined) => row && !['deployed', 'staged', 'tested'].includes(row.outcome)
   return [
     [strong(name.trimEnd())],
-    ...lines.map((line, index): Line => [failed(rows[index]) ? bad('✗') : good('✓'), ...line.slice(1)]),
+    ...lines.map((line, index): Line => [isFailed(rows[index]) ? bad('✗') : good('✓'), ...line.slice(1)]),
     ...(rows.length === 0 ? [['  nothing was deployed to it yet']] : []),
   ]
 }

@@ -12,7 +12,9 @@ export function oneHostProgress({ verbose }: Pick<Audience, 'verbose'>): Progres
   return {
     take(event, now) {
       const ended = doing.take(event, now)
-      const lines = ended ? [[wentWell(ended, event) ? good('✓') : bad('✗'), ' ', ...described(ended, now)]] : []
+      // What it did last says nothing once it is done.
+      const line = ended && described({ ...ended, text: '' }, now)
+      const lines = line ? [[wentWell(ended, event) ? good('✓') : bad('✗'), ' ', ...line]] : []
       return [...lines, ...ownLines(event, verbose)]
     },
     frame: (now) => doing.all().map((one) => described(one, now)),

@@ -25,9 +25,13 @@ function head(outcome: Outcome, width: number, kinds: number): Line {
 }
 
 function tail(outcome: Outcome): Span[] {
-  const facts = [
+  const system = [
     outcome.generation === undefined ? '' : `generation ${outcome.generation}`,
     shortSystem(outcome.running),
+  ]
+  const runs = system.filter((fact) => fact !== '').join(', ')
+  const facts = [
+    runs && outcome.kind === 'rolled back' ? `back on ${runs}` : runs,
     formatDuration(outcome.milliseconds),
     outcome.sentBytes > 0 ? `${formatBytes(outcome.sentBytes)} sent` : '',
   ].filter((fact) => fact !== '')

@@ -45,7 +45,7 @@ test('one host: its stages as they end, with how long they took', (t) => {
   t.strictSame(printed(progressFor({ ...watched, hosts: ['dave'] }), everything), [
     'deploy: warning: dave: nixos-upgrade.timer is active',
     '✓ preflight 1.0 s',
-    '✓ build 1.5 s  1/1 derivations',
+    '✓ build 1.5 s',
     '  activated',
     '✓ activate 1.0 s',
   ])

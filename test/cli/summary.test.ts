@@ -57,7 +57,7 @@ function machineWith(parts: { columns?: number; aborted?: boolean } = {}) {
 
 test('one line for each host, and what explains a failure below it', (t) => {
   t.strictSame(lines([rolledBack, down, deployed]), [
-    '✗ erin   rolled back  http http://erin.lab:8080/health: answered 500 instead of 2xx (generation 42, 3s3l4cjb-nixos-system-dave-25.11, 41 s)',
+    '✗ erin   rolled back  http http://erin.lab:8080/health: answered 500 instead of 2xx (back on generation 42, 3s3l4cjb-nixos-system-dave-25.11, 41 s)',
     '    … 10 lines more; -v shows them',
     ...Array.from({ length: 20 }, (_, index) => `    │ line ${index + 10}`),
     '    hint: look at the journal of web.service on the host',
