@@ -56,6 +56,8 @@ export async function startProcess(argv: readonly string[], options: ProcessOpti
     timer.unref()
   }
   options.signal?.addEventListener('abort', close)
+  // It may have been aborted while the program was started.
+  if (options.signal?.aborted) close()
   void exit.then(() => {
     over = true
     options.signal?.removeEventListener('abort', close)
