@@ -1,7 +1,7 @@
 /** What was deployed to a host, when, by whom and how it ended: kept by the host, one JSON object a line. */
 import type { Machine } from '../machine/machine.ts'
 import { type HostProgram, verbCommand } from './host-program.ts'
-import { notRoot } from './host-state.ts'
+import { whyNot } from './host-state.ts'
 
 export interface HistoryEntry {
   readonly id: string
@@ -51,6 +51,6 @@ export function parseHistory(text: string): HistoryEntry[] {
 
 export async function readHistory(machine: Machine, program: HostProgram): Promise<HistoryEntry[]> {
   const finished = await machine.run(verbCommand('history'), { input: program, timeoutMs: 60_000 })
-  if (finished.code !== 0) throw notRoot(machine, finished.stderr, finished.code)
+  if (finished.code !== 0) throw await whyNot(machine, finished)
   return parseHistory(finished.stdout)
 }

@@ -18,9 +18,8 @@ export interface HeldLock {
   readonly holder: string
   /** ISO 8601 */
   readonly since: string
-  /** the deployment's state on the host, and what it wants the host to run */
+  /** the deployment's state on the host */
   readonly state: string
-  readonly system: string
   /** until it rolls back by itself */
   readonly secondsLeft: number | undefined
 }
@@ -41,7 +40,6 @@ export interface HostState {
   readonly bootLoader: string
   readonly bootId: string
   readonly freeInStore: number | undefined
-  readonly freeInBoot: number | undefined
   /** nixos-upgrade.timer is active: it would evaluate on the host */
   readonly upgradeTimer: boolean
   /** programs that a deployment needs and that are missing */
@@ -82,7 +80,6 @@ export function parseHostState(text: string): HostState {
     bootLoader: fact('boot-loader'),
     bootId: fact('boot-id'),
     freeInStore: wholeNumber(fact('free-store')),
-    freeInBoot: wholeNumber(fact('free-boot')),
     upgradeTimer: fact('upgrade-timer') === 'yes',
     lacks: facts.get('lacks') ?? [],
     generations: (facts.get('generation-link') ?? []).flatMap((line) => {
@@ -97,7 +94,6 @@ export function parseHostState(text: string): HostState {
           holder: fact('lock-holder') || 'somebody',
           since: fact('lock-since'),
           state: fact('pending-state'),
-          system: fact('pending-system'),
           secondsLeft: wholeNumber(fact('pending-seconds')),
         }
       : undefined,
@@ -110,23 +106,24 @@ export async function probe(machine: Machine, program: HostProgram, signal?: Abo
   const options = { input: program, timeoutMs: 60_000, ...(signal && { signal }) }
   const finished = await machine.run(verbCommand('probe'), options)
   if (finished.code === 0 && /^end$/m.test(finished.stdout)) return parseHostState(finished.stdout)
-  throw notRoot(machine, finished.stderr, finished.code)
+  throw await whyNot(machine, finished)
 }
 
-/** What to say when a command as root did not even start. */
-export function notRoot(machine: Machine, stderr: string, code: number | null): Problem {
-  const text = stderr.trim()
-  if (/^(sudo|doas|run0): /m.test(text)) {
+/**
+ * Why a command as root came to nothing. What sudo and its like print differs, and says too little: asked for `true`,
+ * they can fail for no other reason than that they refuse.
+ */
+export async function whyNot(machine: Machine, failed: { stderr: string; code: number | null }): Promise<Problem> {
+  const detail = failed.stderr.trim()
+  const simplest = await machine.run({ argv: ['true'], asRoot: true }, { timeoutMs: 10_000 })
+  if (simplest.code !== 0) {
     return new Problem(`${machine.user} cannot become root without a password`, {
-      detail: text,
+      detail,
       hints: [
-        `allow it in the configuration: security.sudo.extraRules, NOPASSWD for ${machine.user}`,
-        'or set `sudo: ask` for this host in hosts.yaml, or `sudo: none` and log in as root',
+        `allow it in the host's configuration: security.sudo.extraRules, NOPASSWD for ${machine.user}`,
+        'or say in hosts.yaml how it is done: `sudo: ask`, `none` (log in as root), `doas` or `run0`',
       ],
     })
   }
-  return new Problem(`the host could not be looked at (exit code ${code ?? 'unknown'})`, {
-    detail: text,
-    hints: ['the login shell must be able to run /bin/sh as root'],
-  })
+  return new Problem(`the host could not be asked (exit code ${failed.code ?? 'unknown'})`, { detail })
 }

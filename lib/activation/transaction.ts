@@ -2,7 +2,7 @@
 import type { Finished, Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 import { beginInput, type HostProgram, verbCommand } from './host-program.ts'
-import { notRoot, readFacts, wholeNumber } from './host-state.ts'
+import { readFacts, whyNot, wholeNumber } from './host-state.ts'
 
 export interface TransactionRequest {
   /** unique; letters, digits and dashes */
@@ -68,7 +68,7 @@ export interface TransactionListener {
   log(line: string): void
 }
 
-/** The transactions of one host. `machine` is asked for before each use, so that it may be a new login each time. */
+/** The login to use, and the program that it runs. */
 export interface TransactionTools {
   readonly machine: Machine
   readonly program: HostProgram
@@ -150,7 +150,7 @@ function runListening(
   })
 }
 
-function followed(machine: Machine, finished: Finished): Followed {
+async function followed(machine: Machine, finished: Finished): Promise<Followed> {
   const facts = readFacts(finished.stdout.replaceAll(/^log .*\n/gm, ''))
   const refused = facts.get('refused')?.[0]
   if (refused !== undefined) {
@@ -179,5 +179,5 @@ function followed(machine: Machine, finished: Finished): Followed {
   if (remaining !== undefined) return { kind: 'awaiting', remainingMs: remaining * 10 }
   if (finished.code === 73)
     throw new Problem('/run/deploy on the host could not be written', { detail: finished.stderr.trim() })
-  throw notRoot(machine, finished.stderr, finished.code)
+  throw await whyNot(machine, finished)
 }

@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline'
 import type { Machine } from '../machine/machine.ts'
 import { type HostProgram, verbCommand } from './host-program.ts'
-import { notRoot } from './host-state.ts'
+import { whyNot } from './host-state.ts'
 
 export interface UnitProblem {
   readonly unit: string
@@ -41,7 +41,9 @@ export async function* watchUnits(
       } else if (line === 'over') yield 'over'
     }
     const exit = await channel.exit
-    if (!exit.lost && exit.code !== 0 && !signal.aborted) throw notRoot(tools.machine, channel.errorOutput(), exit.code)
+    if (!exit.lost && exit.code !== 0 && !signal.aborted) {
+      throw await whyNot(tools.machine, { stderr: channel.errorOutput(), code: exit.code })
+    }
   } finally {
     signal.removeEventListener('abort', close)
     channel.close()

@@ -21,7 +21,7 @@ export function helpText(verb: Verb, verbs: readonly Verb[], columns: number): s
 type Row = readonly [term: string, meaning: string]
 
 const exitCodeRows: readonly Row[] = [
-  ['0', 'done: every host is deployed, staged, tested or unchanged'],
+  ['0', 'done: every host is deployed, staged, tested, dry-activated or unchanged'],
   ['1', 'some host is not: untouched, rolled back or left to roll back'],
   ['2', 'the arguments or the inventory are wrong; nothing was done'],
   ['3', 'some host needs hands'],

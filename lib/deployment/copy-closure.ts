@@ -1,6 +1,6 @@
 /** Brings a toplevel's closure to the host, and keeps it there until the transaction has its own roots. */
 import type { HostState } from '../activation/host-state.ts'
-import { notRoot } from '../activation/host-state.ts'
+import { whyNot } from '../activation/host-state.ts'
 import type { Builder } from '../builders/builder.ts'
 import { copyStrategy } from '../copy/index.ts'
 import type { Host } from '../inventory/inventory.ts'
@@ -20,7 +20,7 @@ export async function copyClosure(
   state: HostState,
 ): Promise<{ release(): void }> {
   const { host, session, tools, gathered } = place
-  const started = tools.clock.monotonic()
+  let started: number | undefined
   const [from, to] = await Promise.all([
     toplevel.builder.openStore(tools.signal),
     session.machine(tools.signal).then((machine) => openHostStore(machine, tools.signal)),
@@ -34,6 +34,7 @@ export async function copyClosure(
       freeBytes: state.freeInStore,
       signal: tools.signal,
       onProgress(progress) {
+        started ??= tools.clock.monotonic()
         const seconds = (tools.clock.monotonic() - started) / 1000
         const rate = seconds > 0 ? `${formatBytes(progress.bytesDone / seconds)}/s` : ''
         const text = `${progress.pathsDone}/${progress.pathsTotal} paths, ${formatBytes(progress.bytesDone)} of ${formatBytes(progress.bytesTotal)}, ${rate}`
@@ -80,8 +81,8 @@ async function openHostStore(machine: Machine, signal: AbortSignal): Promise<Sto
     })
   } catch (error) {
     channel.close()
-    if (/^(sudo|doas|run0): /m.test(channel.errorOutput())) throw notRoot(machine, channel.errorOutput(), null)
-    throw error
+    const exit = await Promise.race([channel.exit, undefined])
+    throw exit?.code ? await whyNot(machine, { stderr: channel.errorOutput(), code: exit.code }) : error
   }
 }
 

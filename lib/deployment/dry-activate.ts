@@ -14,7 +14,7 @@ export async function dryActivate(place: { host: Host; session: Session; tools: 
   const lines = finished.stdout.trimEnd().split('\n')
   const exit = lines.pop()
   if (exit !== 'exit 0') {
-    throw new Problem('switch-to-configuration dry-activate failed', { detail: lines.join('\n'), hints: [exit ?? ''] })
+    throw new Problem(`switch-to-configuration dry-activate failed (${exit})`, { detail: lines.join('\n') })
   }
-  return { kind: 'unchanged' as const, reason: 'this is what a switch would do', detail: lines.join('\n') }
+  return { kind: 'dry-activated' as const, reason: 'nothing was changed', detail: lines.join('\n') }
 }

@@ -12,6 +12,7 @@ export const outcomeKinds = [
   'deployed',
   'staged',
   'tested',
+  'dry-activated',
   'unchanged',
 ] as const
 
@@ -50,7 +51,7 @@ export const exitCodes = {
 } as const
 
 /**
- * 0 all unchanged, deployed, staged or tested; 3 when some host needs hands; 130 when interrupted;
+ * 0 all unchanged, deployed, staged, tested or dry-activated; 3 when some host needs hands; 130 when interrupted;
  * 4 when every host that didn't succeed was unreachable or locked; 1 otherwise.
  */
 export function exitCode(kinds: readonly OutcomeKind[]): number {

@@ -24,8 +24,5 @@ export function parseDerivationPath(text: string): DerivationPath {
   return path as DerivationPath
 }
 
-/** The 32 characters that tell two paths apart. */
-export const hashPart = (path: StorePath): string => path.slice(11, 43)
-
 /** What a person would call it: `nginx-1.26.2`. */
 export const nameOf = (path: StorePath): string => path.slice(44)

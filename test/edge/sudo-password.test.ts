@@ -3,7 +3,6 @@ import { chmodSync, readFileSync } from 'node:fs'
 import { type Test, test } from 'tap'
 import { sshNetwork, type SshNetworkOptions } from '../../lib/edge/ssh.ts'
 import type { Elevation } from '../../lib/machine/command.ts'
-import { sudoRefused } from '../../lib/machine/sudo.ts'
 import { Bench, executable, isRoot, withSshd } from './sshd.ts'
 
 const possible = isRoot && executable('/usr/bin/sudo') && executable('/usr/bin/openssl')
@@ -67,13 +66,4 @@ test('a wrong password is a problem, and is asked for again the next time', with
 test('without anybody to ask, sudo that wants a password ends the command', withSudo, async (t) => {
   const machine = await logIn(t, everything, {})
   await t.rejects(machine.run(readBack), { message: 'sudo on dave wants a password, and nobody can be asked for it' })
-})
-
-test('sudo that refuses is told from a command that fails', withSudo, async (t) => {
-  const passwordless = await logIn(t, everything, { elevation: 'passwordless' })
-  t.ok(sudoRefused(await passwordless.run({ argv: ['true'], asRoot: true })), 'it wants a password')
-  const stranger = await logIn(t, '', { password: async () => 'open sesame' })
-  t.match(await stranger.run({ argv: ['true'], asRoot: true }), { code: 1 }, 'it knows no rule')
-  const allowed = await logIn(t, 'deploy-test ALL=(ALL) NOPASSWD: ALL', { elevation: 'passwordless' })
-  t.notOk(sudoRefused(await allowed.run({ argv: ['false'], asRoot: true })))
 })

@@ -27,7 +27,7 @@ set_profile() { nix-env -p "$system_profile" --set "$1"; }
 
 # Puts the profile back to the generation it was at, and takes away the one that was made for this deployment:
 # `nix-env --set` goes to an older generation of the same system when that is the newest one.
-reset_profile() { # GENERATION-LINK-OR-EMPTY SYSTEM-OR-EMPTY
+reset_profile() { # GENERATION-LINK-OR-EMPTY
   made=$(readlink "$system_profile" 2> /dev/null)
   [ "$made" = "$1" ] && return 0
   if [ -z "$1" ]; then

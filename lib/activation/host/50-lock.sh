@@ -54,7 +54,6 @@ describe_lock() {
     . "$run_directory/$holder/request" 2> /dev/null || exit 0
     echo "lock-holder $holder_name"
     echo "lock-since $since"
-    echo "pending-system $new"
   )
   read -r pending_state pending_reason 2> /dev/null < "$run_directory/$holder/state" || pending_state=unknown
   echo "pending-state $pending_state"

@@ -14,7 +14,6 @@ probe() {
   echo "boot-loader $(boot_loader)"
   echo "boot-id $(boot_id)"
   echo "free-store $(free_bytes /nix/store)"
-  [ -d /boot ] && echo "free-boot $(free_bytes /boot)"
   [ -d /run/systemd/system ] && echo "systemd yes" || echo "systemd no"
   case $(systemctl show --property=ActiveState nixos-upgrade.timer 2> /dev/null) in
     *=active) echo "upgrade-timer yes" ;;
@@ -47,10 +46,6 @@ recover() { # ID
 }
 
 history() { cat "$state_directory/history" 2> /dev/null || true; }
-
-deployment_log() { # ID
-  cat "$run_directory/$1/log" 2> /dev/null || cat "$state_directory/log/$1.log" 2> /dev/null
-}
 
 dry_activate() { # SYSTEM SECONDS
   timeout "$2" "$1/bin/switch-to-configuration" dry-activate 2>&1

@@ -9,7 +9,6 @@ case $verb in
   watch) watch "$@" ;;
   recover) recover "$@" ;;
   history) history ;;
-  log) deployment_log "$@" ;;
   dry-activate) dry_activate "$@" ;;
   supervise) supervise "$@" ;;
   guard) guard "$@" ;;
