@@ -1,6 +1,7 @@
 /** Ordinary hosts in less ordinary circumstances: what ran before is what the host goes back to, whatever that was. */
 import { before, type Test, test } from 'tap'
 import * as lab from '../lab/lab.mjs'
+import { eventually } from './eventually.ts'
 import { type Facts, type Stage, sameAsBefore, setStage } from './stage.ts'
 
 const activation = { timeout: '20s', confirmWithin: '16s', settle: '1s' }
@@ -123,6 +124,53 @@ test('`specialisation:` in hosts.yaml activates it, and the profile gets the sys
   })
   sameAsBefore(t, is, await stage.facts('dave'))
   await stage.describeHost('dave', { specialisation: null })
+})
+
+/** As sops-nix and agenix do it: a new directory each time, a link to the newest, and a restart when the text changed. */
+const withSecret = (token: string) => ({
+  activationScripts: {
+    secrets: `
+      before=$(readlink /run/secrets || true)
+      now=/run/secrets.d/$((\${before##*/} + 1))
+      mkdir -p -m 0751 /run/secrets.d $now
+      (umask 0377; echo ${token} > $now/token)
+      if [ -n "$before" ] && ! cmp -s $before/token $now/token; then
+        echo reader.service >> /run/nixos/activation-restart-list
+      fi
+      ln -sfn $now /run/secrets
+      [ -z "$before" ] || rm -r $before
+    `,
+  },
+  services: { reader: { preStart: 'cat /run/secrets/token > /run/reader', script: 'sleep 9999' } },
+})
+
+test('secrets made by the activation script are there after a deployment, a rollback and a power cut', async (t) => {
+  /** Whose turn it is, and that nothing else than the newest secret is there. */
+  const holds = async (turn: number, token: string) => {
+    const found = await stage.inside(
+      'dave',
+      'readlink /run/secrets; stat -c "%a %n" /run/secrets.d/*/*; cat /run/secrets/*',
+    )
+    t.equal(found, `/run/secrets.d/${turn}\n400 /run/secrets.d/${turn}/token\n${token}\n`)
+    await eventually('dave', `[ "$(cat /run/reader)" = ${token} ] && systemctl -q is-active reader`)
+  }
+  await goesThrough(t, 'dave', healthy('secret', withSecret('first')))
+  await holds(1, 'first')
+  const { running } = await goesThrough(t, 'dave', healthy('more secret', withSecret('second')))
+  await holds(2, 'second')
+  const { services, ...third } = withSecret('third')
+  await goesBack(t, 'dave', { ...third, services: { ...services, broken: { type: 'oneshot', script: 'exit 1' } } })
+  await holds(4, 'second')
+
+  await stage.configure('dave', healthy('most secret', withSecret('fourth')))
+  const deploying = stage.start('dave')
+  await deploying.until(/^dave: verify$/m)
+  await holds(5, 'fourth')
+  await lab.powerCut('dave')
+  await lab.powerOn('dave')
+  await deploying.finished
+  t.equal((await stage.facts('dave')).running, running)
+  await holds(1, 'second')
 })
 
 test("somebody else's switch during the confirmation window is left alone and reported", async (t) => {
