@@ -1,4 +1,4 @@
-/** What happens, told while it happens. Whoever works emits; one place (lib/edge/terminal) shows it. */
+/** What happens, told while it happens. Whoever works emits; the progress of lib/cli shows it. */
 import type { Stage } from '../problem.ts'
 import type { Outcome } from './outcome.ts'
 

@@ -32,7 +32,7 @@ export async function verifyHost(
   let refusal = ''
   while (!login) {
     try {
-      login = await session.freshLogin(before(clock.monotonic(), deadline, signal))
+      login = await session.freshLogin(signal)
     } catch (error) {
       if (signal.aborted) return { healthy: false, reason: 'interrupted', login }
       refusal = error instanceof Problem ? error.message : String(error)
@@ -70,10 +70,6 @@ export async function verifyHost(
     stopWatching.abort()
   }
 }
-
-/** A signal for an attempt that is pointless after the deadline. */
-const before = (now: number, deadline: number, signal: AbortSignal): AbortSignal =>
-  AbortSignal.any([signal, AbortSignal.timeout(Math.max(1, Math.round(deadline - now)))])
 
 async function* watched(machine: Machine, tools: Tools, id: string, signal: AbortSignal): AsyncGenerator<Watched> {
   for await (const problems of watchUnits({ machine, program: tools.program }, id, signal)) {

@@ -69,7 +69,10 @@ async function story() {
   expect(foreign.length === 0, 'nothing was evaluated or built on dave')
 
   tell('The same again')
-  expect((await onControl('deploy dave')) === 0, 'unchanged')
+  const generations = async () =>
+    (await lab.inside('dave', 'ls /nix/var/nix/profiles; cat /var/lib/deploy/history')).stdout
+  const before = await generations()
+  expect((await onControl('deploy dave')) === 0 && (await generations()) === before, 'nothing was done')
 
   tell('A configuration whose web server is ill')
   await configure({ motd: 'broken', bigPath: 400, web: { status: 500 } })

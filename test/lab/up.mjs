@@ -4,6 +4,7 @@ import { hasDisk, isOutdated } from './disk.mjs'
 import { buildFirstSystems, builder } from './first-system.mjs'
 import { isFlashed } from './flash.mjs'
 import { ensureImage } from './images.mjs'
+import { raiseInotifyLimit } from './inotify.mjs'
 import { ensureKeys } from './keys.mjs'
 import { machine, machineNames } from './machines.mjs'
 import { ensureNetwork, removeNetwork } from './network.mjs'
@@ -23,6 +24,7 @@ export async function up(names, { say = () => {} } = {}) {
   const all = new Set(toBuild.length > 0 ? [builder, ...names] : names)
   const images = new Set([...all].map((name) => machine(name).image))
   await Promise.all([...images].map((image) => ensureImage(image, say)))
+  raiseInotifyLimit()
   await ensureNetwork()
 
   const start = (/** @type {string} */ name) => upOne(name, { say })
