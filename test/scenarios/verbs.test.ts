@@ -12,11 +12,14 @@ test('plan and build touch no host', async (t) => {
   await stage.configure('dave', { motd: 'planned' })
   const was = await stage.facts('dave')
   const planned = JSON.parse((await stage.deploy('plan', 'dave', '--json')).stdout)
-  t.match(planned, { exitCode: 0, hosts: [{ host: 'dave' }] })
+  t.match(planned, { exitCode: 0, hosts: [{ host: 'dave', state: { running: was.running, profile: was.profile } }] })
+  const systems = planned.hosts[0].toBuild.filter((path: string) => /-nixos-system-dave-\S+\.drv$/.test(path))
+  t.same(systems, [planned.hosts[0].derivation], 'the system is among what is to be built')
   const built = await stage.deploy('build', 'dave', '--plain')
   t.match(built, { code: 0, stdout: /^\/nix\/store\/\w{32}-nixos-system-dave-\S+\n$/ }, 'the path alone is the result')
   const again = JSON.parse((await stage.deploy('plan', 'dave', '--json')).stdout)
-  t.match(again, { exitCode: 0 })
+  t.match(again, { exitCode: 0, hosts: [{ host: 'dave', derivation: planned.hosts[0].derivation }] })
+  t.same(again.hosts[0].toBuild, [], 'it is built already')
   sameAsBefore(t, was, await stage.facts('dave'))
 })
 
@@ -70,6 +73,28 @@ test('a switch inhibitor refuses a live switch, leaves the host alone, and propo
   t.match(outcome.hints.join('\n'), /--mode boot/)
   sameAsBefore(t, was, await stage.facts('dave'))
   t.equal((await stage.deployHost('dave', '--mode', 'boot')).outcome.kind, 'staged')
+})
+
+test('a system that needs a reboot is not switched to: the host stays as it is, and a reboot is proposed', async (t) => {
+  await stage.configure('dave', { motd: 'another init', initInterface: 'systemd 3' })
+  const was = await stage.facts('dave')
+  const { outcome, code } = await stage.deployHost('dave')
+  t.match({ kind: outcome.kind, code }, { kind: 'rolled back', code: 1 })
+  t.match(outcome.reason, /reboot/)
+  t.match(outcome.hints.join('\n'), /deploy --mode boot.*reboot/)
+  sameAsBefore(t, was, await stage.facts('dave'))
+})
+
+test('a change of the settings of systemd itself is deployed, although systemd starts anew meanwhile', async (t) => {
+  await stage.configure('dave', { motd: 'patient', systemd: { settings: { DefaultTimeoutStopSec: '47s' } } })
+  const { outcome, code } = await stage.deployHost('dave')
+  t.match({ kind: outcome.kind, code, reason: outcome.reason }, { kind: 'deployed', code: 0, reason: '' })
+  const is = await stage.facts('dave')
+  t.same([is.running, is.profile, is.boot], [outcome.toplevel, outcome.toplevel, outcome.toplevel])
+  t.same(is.leftBehind, [])
+  t.equal(await stage.inside('dave', 'systemctl show -P DefaultTimeoutStopUSec'), '47s\n')
+  const log = await stage.inside('dave', `cat /var/lib/deploy/log/${outcome.deploymentId}.log`)
+  t.match(log, /^restarting systemd\.\.\.$/m)
 })
 
 test('an older release that has no action check is deployed all the same', async (t) => {
