@@ -265,3 +265,20 @@ test('after a rollback by hand, a deployment that fails returns to what was runn
   t.match(await deployWith(broken), { code: 1, outcome: { kind: 'rolled back', running: oldest } })
   sameAsBefore(t, theirs, await stage.facts('dave'))
 })
+
+test('a check that runs on control passes, one that only warns fails: deployed, with a warning', async (t) => {
+  const checks = [
+    { local: ['touch', '/home/ops/checked'], timeout: '2s' },
+    { local: ['test', '-e', '/nowhere'], severity: 'warn' },
+  ]
+  await stage.describeHost('dave', { checks })
+  const { outcome, code } = await deployWith({ motd: 'warned of' })
+  t.match({ code, kind: outcome.kind, reason: outcome.reason }, { code: 0, kind: 'deployed', reason: '' })
+  isPermanent(t, await stage.facts('dave'), outcome)
+  t.match(
+    outcome.warnings.filter((warning) => warning.includes('local ')),
+    [/test -e \/nowhere/],
+  )
+  await stage.onControl('rm /home/ops/checked')
+  t.equal(await stage.inside('dave', 'ls -d /home/ops/checked /nowhere 2> /dev/null || true'), '', 'none ran on dave')
+})
