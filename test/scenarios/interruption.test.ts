@@ -116,12 +116,12 @@ async function interrupted({ knobs, reached }: Moment) {
 }
 
 test('Ctrl-C before the activation stops at once and changes nothing', async (t) => {
-  for (const moment of [moments.evaluation, moments.build, moments.copy] as const) {
+  for (const moment of [moments.preflight, moments.evaluation, moments.build, moments.copy] as const) {
     await t.test(`during the ${moment.name}`, async (t) => {
       const { was, code, stdout, stderr } = await interrupted(moment)
       t.equal(code, 130)
       t.match(stderr, 'stopping: hosts are left safe (press again to stop waiting)')
-      t.match(stdout, /^\S+ dave {2}interrupted {2}interrupted before activation; nothing was changed {2}/)
+      t.match(stdout, /^\S+ dave {2}interrupted {2}interrupted before activation; nothing was changed \(/)
       await notRunning('forge', ofTheBuilder)
       await notRunning('dave', /nix-daemon --stdio/)
       sameAsBefore(t, was, await stage.facts('dave'))
@@ -138,12 +138,23 @@ test('Ctrl-C after the activation began makes the host go back, and waits for it
       t.equal(code, 130)
       t.match(stderr, 'stopping: hosts are left safe (press again to stop waiting)')
       const system = was.running.replace(/.*\/(.{8})[^-]*-/, '$1-')
-      t.match(stdout, new RegExp(`^\\S+ dave {2}rolled back {2}interrupted {2}generation \\d+, ${system}, `))
+      t.match(stdout, new RegExp(`^\\S+ dave {2}rolled back {2}interrupted \\(back on generation \\d+, ${system}, `))
       sameAsBefore(t, was, is)
       t.match(is.history.slice(was.history.length), [{ outcome: 'rolled back', reason: 'interrupted' }])
     })
   }
   t.equal(await nextWorks(t), 'deployed')
+})
+
+test('Ctrl-C when the confirmation was given already is too late: deployed, confirmed, and told so', async (t) => {
+  const slowly = { preSwitchChecks: { slowly: '[ "$2" != boot ] || sleep 3' } }
+  const { was, code, stdout } = await interrupted({ ...moments.permanence, knobs: slowly })
+  t.equal(code, 130)
+  t.match(stdout, /^\S+ dave {2}deployed {2}/)
+  const is = await stage.facts('dave')
+  t.equal(endedWell(t, was, is), 'confirmed')
+  t.match(is.history.slice(was.history.length), [{ outcome: 'deployed', reason: '' }])
+  t.equal(await nextWorks(t), 'unchanged')
 })
 
 const goesBackBy = /left to roll back {2}interrupted; the host goes back by itself by (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)/
