@@ -96,9 +96,25 @@ test('a host that hangs holds up nobody', async (t) => {
     t.ok(lineOf(told, new RegExp(`^${host}: copy`)) < lost, `${host} did not wait for erin`)
 })
 
-test('cron deploys all: no terminal, no home, nothing but the summary, and the exit code', async (t) => {
+test('four hosts are evaluated together: the builder runs nix as often as for one', async (t) => {
+  const evaluations = async (...words: string[]) => {
+    const recording = await lab.recordExecutions('forge')
+    const told = await stage.deploy('build', ...words, '--plain')
+    const programs = (await recording.stop()).map(({ command }) => command)
+    t.equal(told.code, 0)
+    t.equal(told.stdout.trim().split('\n').length, words.includes('--all') ? 4 : 1)
+    return programs.filter((program) => program === 'nix').length
+  }
+  await configureAll({}, 'alone')
+  const forOne = await evaluations('dave')
+  await configureAll({}, 'together')
+  t.ok(forOne > 0)
+  t.equal(await evaluations('--all'), forOne)
+})
+
+test('cron deploys all, one down and one unhealthy: no terminal, no home, nothing but the summary, and the exit code', async (t) => {
   await lab.powerOff('grace')
-  await configureAll({}, 'by cron')
+  await configureAll({ frank: { services: { ill: { type: 'oneshot', script: 'exit 1' } } } }, 'by cron')
   const was = await factsOf('dave', 'erin', 'frank')
   // Once: the line takes itself away.
   const command =
@@ -106,14 +122,15 @@ test('cron deploys all: no terminal, no home, nothing but the summary, and the e
   await stage.onControl('rm -f code; crontab -', `PATH=/usr/local/bin:/usr/bin:/bin\n* * * * * ${command}\n`)
   await eventually('control', '[ -e /home/ops/code ]', 150)
   const [code, out, err] = await Promise.all(['code', 'out', 'err'].map((file) => stage.onControl(`cat ${file}`)))
-  t.equal(code, '4\n')
+  t.equal(code, '1\n')
   t.equal(err, '')
   t.notMatch(out, '\u001b')
   t.same(summary(out ?? ''), {
-    hosts: ['grace unreachable', 'dave deployed', 'erin deployed', 'frank deployed'],
-    totals: '1 unreachable, 3 deployed',
+    hosts: ['frank rolled back', 'grace unreachable', 'dave deployed', 'erin deployed'],
+    totals: '1 rolled back, 1 unreachable, 2 deployed',
   })
   t.equal(out?.split('\n').filter((line) => line !== '').length, 5, 'a line for each host, and one for all')
   const is = await factsOf('dave', 'erin', 'frank')
-  for (const host of ['dave', 'erin', 'frank'] as const) isOn(t, is[host], host, was[host])
+  for (const host of ['dave', 'erin'] as const) isOn(t, is[host], host, was[host])
+  sameAsBefore(t, was.frank, is.frank)
 })
