@@ -188,7 +188,8 @@ roll_back() { # REASON
   [ "$(profile_generation_link)" = "$old_profile_link" ] || [ -e "$here/made-generation" ] || theirs=yes
   loader_exit=0
   if [ -e "$here/made-generation" ]; then reset_profile "$old_profile_link" >> "$here/log" 2>&1; fi
-  if [ -e "$here/made-generation" ] || [ -e "$here/boot-touched" ]; then
+  # A boot loader that nobody touched is better left alone: on a full disk its own script may do harm.
+  if [ -e "$here/boot-touched" ]; then
     loader_system=$old_boot
     [ "$loader_system" != unknown ] || loader_system=$(profile_system)
     activation_exit=$switch_exit
