@@ -112,7 +112,7 @@ export function endingOf(transacted: Transacted, gathered: Gathered, before: str
       return {
         kind: kindOf[result.end],
         reason: result.reason,
-        detail: failed && !transacted.explained ? detail : '',
+        detail: failed && !transacted.explained && result.end !== 'left-alone' ? detail : '',
         generation: result.generation,
         running: result.running,
         hints: endingHints(result),
@@ -130,6 +130,7 @@ function leftReason({ reason, until, confirmationSent }: Extract<Transacted, { k
 
 const endingHints = ({ end, advice }: TransactionResult): string[] => {
   if (end === 'rebooting') return ['look at it again in a few minutes: `deploy status`']
+  if (end === 'left-alone') return ['look at it with `deploy status`, then deploy again']
   if (advice === 'reboot') return ['try `deploy --mode boot`, then reboot the host']
   if (advice === 'time') return ['give it more time: `activation: { timeout: … }` in hosts.yaml']
   return []
@@ -142,7 +143,7 @@ function lostEnding(result: TransactionResult, gathered: Gathered, before: strin
   const restarted = bootId !== gathered.bootId
   if (running === before && !permanent) {
     return restarted
-      ? { kind: 'rolled back', reason: 'the host restarted before the confirmation', running }
+      ? { kind: 'rolled back', reason: 'the host restarted before the new system was made permanent', running }
       : { kind: 'untouched', reason: 'contact was lost before the activation began', running }
   }
   if (permanent && (running === gathered.system || running === gathered.toplevel)) {

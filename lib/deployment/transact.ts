@@ -118,7 +118,8 @@ class Transaction {
       report({ kind: 'note', host: host.name, stage: 'activate', text: 'interrupted: going back' })
       // What is just beginning can only be called off once it has begun.
       await Promise.race([this.#begun, following.catch(() => {}), whenAborted(this.#tooLate.signal)])
-      return this.#settled(await this.#callOff('interrupted'), 'interrupted')
+      const end = this.#settled(await this.#callOff('interrupted'), 'interrupted')
+      return end.kind === 'ended' ? { ...end, explained: true } : end
     }
     if (followed?.kind !== 'awaiting') return this.#settled(followed, 'contact was lost')
 
