@@ -96,7 +96,12 @@ hosts:
 `)
   const plain = inventory.hosts.get('plain')
   const own = inventory.hosts.get('own')
-  t.match(plain, { builder: 'forge', tags: ['pi', 'home'], specialisation: 'tiny', checks: [{ kind: 'tcp', port: 22 }] })
+  t.match(plain, {
+    builder: 'forge',
+    tags: ['pi', 'home'],
+    specialisation: 'tiny',
+    checks: [{ kind: 'tcp', port: 22 }],
+  })
   t.match(own, { builder: 'other', specialisation: undefined, checks: [{ kind: 'unit' }] })
   t.same(own?.tags, [])
   t.same(own?.copy, { via: 'relay', substitute: false, compress: 'never' })

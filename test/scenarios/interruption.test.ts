@@ -240,7 +240,10 @@ test('the power fails between activation and confirmation: the host boots what r
   await lab.powerOn('dave')
   t.match(lab.bootOf('dave'), { kind: 'nixos', init: `${was.running}/init` })
   const { code, outcomes } = await deploying.finished
-  t.match(outcomes['dave'], { kind: 'rolled back', reason: 'the host restarted before the new system was made permanent' })
+  t.match(outcomes['dave'], {
+    kind: 'rolled back',
+    reason: 'the host restarted before the new system was made permanent',
+  })
   t.equal(code, 1)
   const is = await factsAfterPowerCut()
   t.same({ ...is, booted: was.booted }, { ...was, history: is.history })
