@@ -37,7 +37,7 @@ export async function deployHost(story: HostStory): Promise<Outcome> {
     if (event.kind === 'warning') gathered.warnings.push(event.text)
     // What going back printed would push out what explains it.
     if (event.kind === 'log' && event.stage === 'activate' && stage !== 'roll back')
-      gathered.log = [...gathered.log, event.line].slice(-20)
+      gathered.log = [...gathered.log, event.line].slice(-500)
     tools.report(event)
   }
   let stage: Stage = 'preflight'
