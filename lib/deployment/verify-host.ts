@@ -19,7 +19,9 @@ export type VerifiedHost = (
   readonly login: Machine | undefined
 }
 
-const loginRetryMs = 1_000
+/** The first pause between two logins, doubled after each: newer sshds lock out who fails to log in again and again. */
+const firstPauseMs = 1_000
+const longestPauseMs = 8_000
 
 /** `deadline` is a time of the clock. An interruption counts as unhealthy: the host goes back. */
 export async function verifyHost(
@@ -30,6 +32,7 @@ export async function verifyHost(
   const { clock, report, signal } = tools
   let login: Machine | undefined
   let refusal = ''
+  let pauseMs = firstPauseMs
   while (!login) {
     try {
       login = await session.freshLogin(signal)
@@ -37,10 +40,11 @@ export async function verifyHost(
       if (signal.aborted) return { healthy: false, reason: 'interrupted', login }
       refusal = error instanceof Problem ? error.message : String(error)
       report({ kind: 'progress', host: host.name, stage: 'verify', text: `a fresh login fails: ${refusal}` })
-      if (clock.monotonic() + loginRetryMs >= deadline) {
+      if (clock.monotonic() + pauseMs >= deadline) {
         return { healthy: false, reason: `a fresh login failed: ${refusal}`, login }
       }
-      await clock.sleep(loginRetryMs, signal).catch(() => {})
+      await clock.sleep(pauseMs, signal).catch(() => {})
+      pauseMs = Math.min(2 * pauseMs, longestPauseMs)
     }
   }
 
