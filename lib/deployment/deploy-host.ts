@@ -1,5 +1,5 @@
 /** The story of one host. */
-import type { HostState } from '../activation/host-state.ts'
+import { type HostState, probe } from '../activation/host-state.ts'
 import type { Host } from '../inventory/inventory.ts'
 import { Problem, type Stage } from '../problem.ts'
 import { copyClosure, resolveSpecialisation } from './copy-closure.ts'
@@ -119,6 +119,13 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
     )
     const text = bootWarning(transacted)
     if (text !== undefined) tools.report({ kind: 'warning', host: host.name, text })
+    if (transacted.kind === 'refused' && transacted.word === 'changed') {
+      // Somebody else was faster. If it was with the same system, there is nothing left to do.
+      const present = await probe(await session.machine(tools.signal), tools.program, tools.signal)
+      if (stepsTo(goal, present) === 'none') {
+        return { kind: 'unchanged', generation: present.generation, running: present.running }
+      }
+    }
     return endingOf(transacted, gathered, state.running)
   } finally {
     closure.release()

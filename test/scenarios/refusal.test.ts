@@ -166,10 +166,14 @@ test('of two deployments begun at the same time one wins, and the other is told 
   await stage.configure('dave', { motd: 'at the same time', services: { slow } })
   const both = [stage.start('dave'), stage.start('dave')]
   const told = await Promise.all(both.map(({ finished }) => finished))
-  t.same(told.map(({ outcomes }) => outcomes['dave']?.kind).sort(), ['deployed', 'locked'])
-  t.same(told.map(({ code }) => code).sort(), [0, 4])
-  for (const { outcomes } of told)
-    if (outcomes['dave']?.kind === 'locked') t.match(outcomes['dave'].reason, 'ops@control')
+  // The slower one may be so slow that the other is through: then it finds everything done.
+  const kinds = told.map(({ outcomes }) => outcomes['dave']?.kind).sort()
+  t.match(kinds, ['deployed', /^(locked|unchanged)$/])
+  for (const { code, outcomes } of told) {
+    const { kind, reason } = outcomes['dave'] ?? {}
+    t.equal(code, kind === 'locked' ? 4 : 0)
+    if (kind === 'locked') t.match(reason, 'ops@control')
+  }
   const is = await stage.facts('dave')
   t.same(is.leftBehind, [])
   const { outcome } = await stage.deployHost('dave')
