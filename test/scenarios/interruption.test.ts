@@ -97,7 +97,8 @@ test('the deployment is killed at any moment, and the host ends confirmed or exa
       outcomes[name] = ended
       const told = is.history.slice(was.history.length).map(({ outcome, reason }) => [outcome, reason])
       if (ended === 'confirmed') t.same(told, [['deployed', '']])
-      else if (/activation|verification/.test(name)) t.same(told, [['rolled back', 'nobody confirmed within 14 s']])
+      else if (/activation|verification|confirmation/.test(name))
+        t.same(told, [['rolled back', 'nobody confirmed within 14 s']])
       else t.same(told, [])
       t.equal(await nextWorks(t), ended === 'confirmed' ? 'unchanged' : 'deployed')
     })
