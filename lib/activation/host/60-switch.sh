@@ -19,11 +19,10 @@ run_switch() { # SYSTEM ACTION LIMIT-IN-CENTISECONDS
     fi
     # Called off: a switch that is nearly done is better finished than killed.
     if [ -z "$calling_off" ] && [ "$state" = activating ] && called_off; then
-      calling_off=yes
+      calling_off=125
       [ $(($(uptime_cs) + 1000)) -ge "$end" ] || end=$(($(uptime_cs) + 1000))
     fi
-    [ "$(uptime_cs)" -lt "$end" ] || switch_exit=${calling_off:+125}
-    [ "$(uptime_cs)" -lt "$end" ] || switch_exit=${switch_exit:-124}
+    [ "$(uptime_cs)" -lt "$end" ] || switch_exit=${calling_off:-124}
     if [ -n "$switch_exit" ]; then
       # Without `--` before the group: dash and busybox take it for a number, and would end nothing.
       kill -TERM "-$switch_pid" 2> /dev/null
