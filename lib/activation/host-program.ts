@@ -33,6 +33,8 @@ export function beginInput(
   return [
     'umask 022',
     `mkdir -p /run/deploy && chmod 700 /run/deploy && mkdir ${here} || exit 73`,
+    // Somebody asked for it meanwhile, and was told that it never began.
+    `[ ! -e /run/deploy/.void-${id} ] || { rmdir ${here}; exit 74; }`,
     `cat > ${here}/request <<'${end}' || { rm -rf ${here}; exit 73; }`,
     ...assignments,
     end,

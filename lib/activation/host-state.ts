@@ -46,6 +46,8 @@ export interface HostState {
   readonly lacks: readonly string[]
   readonly generations: readonly Generation[]
   readonly lock: HeldLock | undefined
+  /** which of kernel, initrd, kernel-modules the running system has and the booted one has not */
+  readonly notBooted: readonly string[]
   /** the name of the specialisation of the profile's system that runs, if one does */
   readonly specialisation: string | undefined
 }
@@ -97,6 +99,7 @@ export function parseHostState(text: string): HostState {
           secondsLeft: wholeNumber(fact('pending-seconds')),
         }
       : undefined,
+    notBooted: facts.get('not-booted') ?? [],
     specialisation: fact('specialisation') || undefined,
   }
 }

@@ -1,4 +1,5 @@
 /** The control machine's side of the transaction: it asks, it follows, it confirms or calls off. The host owns the state. */
+import { quotePosix } from '../machine/command.ts'
 import type { Finished, Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 import { beginInput, type HostProgram, verbCommand } from './host-program.ts'
@@ -16,8 +17,14 @@ export interface TransactionRequest {
   readonly toplevel: string
   /** refused when the host runs something else by now */
   readonly expectedRunning: string
+  /** of the host's boot during which this is sent */
+  readonly bootId: string
   readonly switchTimeoutMs: number
   readonly confirmWithinMs: number
+  /** what only a boot brings (a kernel, say): a guarded reboot, or what a live switch brings of it */
+  readonly reboot: 'never' | 'when-needed'
+  /** from the reboot until the host is back and has finished its boot */
+  readonly rebootWithinMs: number
   /** who deploys, from where: told to whoever finds the host locked */
   readonly holder: string
   readonly since: Date
@@ -54,7 +61,7 @@ export interface TransactionResult {
   readonly notBootedYet: readonly string[]
 }
 
-export type RefusalWord = 'locked' | 'changed' | 'missing' | 'inhibited' | 'failed' | 'nonce'
+export type RefusalWord = 'locked' | 'changed' | 'missing' | 'inhibited' | 'lasting' | 'failed' | 'nonce'
 
 export type Followed =
   | { readonly kind: 'awaiting'; readonly remainingMs: number }
@@ -62,7 +69,10 @@ export type Followed =
   | { readonly kind: 'ended'; readonly result: TransactionResult }
 
 export interface TransactionListener {
-  /** The host's word for what it does now: activating, awaiting, confirming, rolling-back. */
+  /**
+   * The host's word for what it does now: activating, awaiting, confirming, rolling-back; with a reboot: staging,
+   * rebooting (and why), awaiting, confirming, rolling-back, returning (by another reboot).
+   */
   state(word: string, reason: string): void
   /** A line that the switch printed. */
   log(line: string): void
@@ -89,6 +99,8 @@ export async function begin(
     expected_running: request.expectedRunning,
     switch_seconds: Math.ceil(request.switchTimeoutMs / 1000),
     confirm_seconds: Math.ceil(request.confirmWithinMs / 1000),
+    reboot: request.reboot,
+    reboot_seconds: Math.ceil(request.rebootWithinMs / 1000),
     holder_name: request.holder,
     since: request.since.toISOString(),
     record: record.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(','),
@@ -98,8 +110,12 @@ export async function begin(
 }
 
 /** Follows a transaction that was begun, after contact was lost. */
-export async function follow(tools: TransactionTools, id: string, listener: TransactionListener): Promise<Followed> {
-  const command = verbCommand('follow', id, String(listenedLines.get(listener) ?? 0))
+export async function follow(
+  tools: TransactionTools,
+  { id, bootId }: { id: string; bootId: string },
+  listener: TransactionListener,
+): Promise<Followed> {
+  const command = verbCommand('follow', id, String(listenedLines.get(listener) ?? 0), bootId)
   return followed(tools.machine, await runListening(tools.machine, command, tools.program, listener))
 }
 
@@ -108,16 +124,18 @@ export async function confirm(
   tools: TransactionTools,
   { id, nonce }: { id: string; nonce: string },
 ): Promise<Followed> {
-  const finished = await tools.machine.run(verbCommand('confirm', id, nonce), { input: tools.program })
+  // Not among the arguments, which others on the host can see.
+  const input = `given_nonce=${quotePosix(nonce)}\n${tools.program}`
+  const finished = await tools.machine.run(verbCommand('confirm', id), { input })
   return followed(tools.machine, finished)
 }
 
 /** Calls a transaction off, and waits until the host is back on the system that ran before. May be repeated. */
 export async function callOff(
   tools: TransactionTools,
-  { id, reason }: { id: string; reason: string },
+  { id, reason, bootId }: { id: string; reason: string; bootId: string },
 ): Promise<Followed> {
-  const finished = await tools.machine.run(verbCommand('abort', id, reason), { input: tools.program })
+  const finished = await tools.machine.run(verbCommand('abort', id, reason, bootId), { input: tools.program })
   return followed(tools.machine, finished)
 }
 

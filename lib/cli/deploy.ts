@@ -9,6 +9,8 @@ import {
   modeOption,
   outputOptions,
   parallelOption,
+  rebooting,
+  rebootOption,
   selectionOptions,
 } from './options.ts'
 import { verb } from './verb.ts'
@@ -20,12 +22,21 @@ export const deploy = verb({
   examples: [
     ['$0 dave', 'deploy one host'],
     ['$0 @pi', 'deploy the hosts that have the tag pi'],
+    ['$0 dave --reboot', 'with a guarded reboot, if the kernel changed'],
     ["$0 'web-*' --mode boot", 'from the next boot on'],
     ['$0 --all --json', 'deploy every host, for a script'],
   ],
-  options: { ...selectionOptions, ...modeOption, ...parallelOption, ...evaluationOptions, ...outputOptions },
+  options: {
+    ...selectionOptions,
+    ...modeOption,
+    ...rebootOption,
+    ...parallelOption,
+    ...evaluationOptions,
+    ...outputOptions,
+  },
   async run(given, machine) {
-    const { inventory, hosts } = await chosenHosts(given, machine)
+    const { inventory, hosts: chosen } = await chosenHosts(given, machine)
+    const hosts = rebooting(chosen, given)
     const { rollOut } = await import('../deployment/rollout.ts')
     const rollout = {
       hosts,

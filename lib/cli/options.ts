@@ -1,6 +1,7 @@
 /** Options that several verbs have. */
 import type { EvaluationOptions } from '../builders/builder.ts'
 import { type Limits, type Mode, modes } from '../deployment/tools.ts'
+import type { Host } from '../inventory/inventory.ts'
 import { closest } from '../inventory/suggestion.ts'
 import { Problem } from '../problem.ts'
 
@@ -56,6 +57,25 @@ export const modeOption = {
     },
   },
 } as const
+
+export const rebootOption = {
+  reboot: {
+    type: 'boolean',
+    describe: 'reboot for what only a boot brings, and go back when the host is not healthy after it',
+    group: group.how,
+  },
+} as const
+
+/** As if hosts.yaml said `reboot: when-needed` of each. */
+export function rebooting(
+  hosts: readonly Host[],
+  given: { reboot: boolean | undefined; mode: Mode | undefined },
+): Host[] {
+  if (!given.reboot) return [...hosts]
+  const mode = given.mode ?? 'switch'
+  if (mode !== 'switch') throw usage(`--reboot does not go with --mode ${mode}`, 'a guarded reboot is a kind of switch')
+  return hosts.map((host) => ({ ...host, reboot: 'when-needed' }))
+}
 
 export const parallelOption = {
   parallel: {

@@ -3,7 +3,15 @@ import { Problem } from '../problem.ts'
 import { atWork } from './at-work.ts'
 import { chosenHosts } from './chosen-hosts.ts'
 import { concludeOutcomes } from './conclude.ts'
-import { limitsOf, modeOption, outputOptions, selectionOptions, wholeNumber } from './options.ts'
+import {
+  limitsOf,
+  modeOption,
+  outputOptions,
+  rebooting,
+  rebootOption,
+  selectionOptions,
+  wholeNumber,
+} from './options.ts'
 import { verb } from './verb.ts'
 
 const { hosts: inventoryOption } = selectionOptions
@@ -27,11 +35,12 @@ export const rollback = verb({
       coerce: (value: string | undefined): number | undefined => wholeNumber('--to', value),
     },
     ...modeOption,
+    ...rebootOption,
     ...outputOptions,
   } as const,
   async run(given, machine) {
     const { inventory, hosts } = await chosenHosts({ ...given, all: false }, machine)
-    const [host, ...others] = hosts
+    const [host, ...others] = rebooting(hosts, given)
     if (!host || others.length > 0) {
       throw new Problem('rollback takes one host at a time', {
         kind: 'usage',

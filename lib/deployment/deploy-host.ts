@@ -74,7 +74,7 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
   gathered.toplevel = toplevel.path
   tools.signal.throwIfAborted()
 
-  const goal = { system: toplevel.path as string, toplevel: toplevel.path as string, mode }
+  const goal = { system: toplevel.path as string, toplevel: toplevel.path as string, mode, reboot: host.reboot }
   if (!host.specialisation && stepsTo(goal, state) === 'none') {
     return { kind: 'unchanged', generation: state.generation, running: state.running }
   }
@@ -102,8 +102,11 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
       system: goal.system,
       toplevel: goal.toplevel,
       expectedRunning: state.running,
+      bootId: state.bootId,
       switchTimeoutMs: host.activation.timeoutMs,
       confirmWithinMs: host.activation.confirmWithinMs,
+      reboot: host.reboot,
+      rebootWithinMs: host.activation.rebootWithinMs,
       holder: tools.who,
       since: tools.clock.now(),
       record: {

@@ -89,6 +89,7 @@ export function endingOf(transacted: Transacted, gathered: Gathered, before: str
   const detail = gathered.log.join('\n')
   switch (transacted.kind) {
     case 'left':
+      if (transacted.isMissing) return missingEnding(transacted)
       return {
         kind: 'left to roll back',
         reason: leftReason(transacted),
@@ -103,7 +104,11 @@ export function endingOf(transacted: Transacted, gathered: Gathered, before: str
         reason: transacted.reason,
         detail: transacted.word === 'inhibited' ? detail : '',
         hints:
-          transacted.word === 'inhibited' ? [`try \`deploy --mode boot\`, then reboot the host`] : ['deploy once more'],
+          transacted.word === 'inhibited'
+            ? ['try `deploy --reboot`']
+            : transacted.word === 'lasting'
+              ? ['try `deploy --mode boot`, then reboot the host: nothing guards that reboot']
+              : ['deploy once more'],
       }
     case 'ended': {
       const { result } = transacted
@@ -121,6 +126,16 @@ export function endingOf(transacted: Transacted, gathered: Gathered, before: str
   }
 }
 
+const missingEnding = ({ reason, confirmationSent }: Extract<Transacted, { kind: 'left' }>): Ending => ({
+  kind: 'needs hands',
+  reason,
+  hints: [
+    ...(confirmationSent ? [] : ['if it boots at all, it goes back by itself, with one more reboot']),
+    'look at its console; its boot menu has the generation before',
+  ],
+  running: '',
+})
+
 function leftReason({ reason, until, confirmationSent }: Extract<Transacted, { kind: 'left' }>): string {
   const time = until.toISOString().replace(/\.\d+Z$/, 'Z')
   return confirmationSent
@@ -131,7 +146,7 @@ function leftReason({ reason, until, confirmationSent }: Extract<Transacted, { k
 const endingHints = ({ end, advice }: TransactionResult): string[] => {
   if (end === 'rebooting') return ['look at it again in a few minutes: `deploy status`']
   if (end === 'left-alone') return ['look at it with `deploy status`, then deploy again']
-  if (advice === 'reboot') return ['try `deploy --mode boot`, then reboot the host']
+  if (advice === 'reboot') return ['try `deploy --reboot`']
   if (advice === 'time') return ['give it more time: `activation: { timeout: … }` in hosts.yaml']
   return []
 }

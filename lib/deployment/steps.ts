@@ -1,5 +1,6 @@
 /** What a host still lacks of the system that it is asked to run. */
 import type { HostState } from '../activation/host-state.ts'
+import type { Host } from '../inventory/inventory.ts'
 import type { Mode } from './tools.ts'
 
 export type Steps =
@@ -8,8 +9,17 @@ export type Steps =
   /** it runs, but would not survive a reboot: the profile or the boot loader lags behind */
   | 'make permanent'
   | 'activate'
+  /** it runs, but its kernel, initrd or kernel modules have not booted */
+  | 'reboot'
 
-export function stepsTo(goal: { system: string; toplevel: string; mode: Mode }, state: HostState): Steps {
+export interface Goal {
+  system: string
+  toplevel: string
+  mode: Mode
+  reboot: Host['reboot']
+}
+
+export function stepsTo(goal: Goal, state: HostState): Steps {
   const runs = state.running === goal.system
   const isPermanent = state.profile === goal.toplevel && (state.boot === goal.toplevel || state.boot === 'unknown')
   switch (goal.mode) {
@@ -19,6 +29,8 @@ export function stepsTo(goal: { system: string; toplevel: string; mode: Mode }, 
       return runs ? 'none' : 'activate'
     case 'switch':
     case 'dry-activate':
-      return runs ? (isPermanent ? 'none' : 'make permanent') : 'activate'
+      if (!runs) return 'activate'
+      if (goal.mode === 'switch' && goal.reboot === 'when-needed' && state.notBooted.length > 0) return 'reboot'
+      return isPermanent ? 'none' : 'make permanent'
   }
 }

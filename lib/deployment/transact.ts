@@ -9,6 +9,7 @@ import {
   type TransactionRequest,
 } from '../activation/transaction.ts'
 import { confirmAllowanceMs } from '../inventory/confirm-window.ts'
+import { showDuration } from '../inventory/duration.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
 import { Problem, type Stage } from '../problem.ts'
@@ -22,7 +23,14 @@ export type Transacted =
       readonly explained?: boolean
     })
   /** contact was lost: the host goes back by itself until then, unless it had the confirmation already */
-  | { readonly kind: 'left'; readonly until: Date; readonly reason: string; readonly confirmationSent: boolean }
+  | {
+      readonly kind: 'left'
+      readonly until: Date
+      readonly reason: string
+      readonly confirmationSent: boolean
+      /** it rebooted and did not come back: what goes back by itself only does so when it boots */
+      readonly isMissing: boolean
+    }
 
 /** Between two attempts to reach a host that is lost. */
 const retryMs = 1_000
@@ -61,6 +69,10 @@ class Transaction {
   #hasBegun = false
   #sent = false
   #confirmationSent = false
+  #reboots = false
+  #isMissing = false
+  /** Ends the waiting for a host that reboots: it is back. */
+  #back = new AbortController()
   /** of the clock: until then somebody may confirm */
   #windowEnd: number
 
@@ -72,13 +84,21 @@ class Transaction {
     this.#windowEnd = clock.monotonic() + window
     giveUp.addEventListener('abort', this.#onGiveUp, { once: true })
     if (giveUp.aborted) this.#tooLate.abort()
-    const patience = clock.sleep(window + request.switchTimeoutMs + rollBackAllowanceMs, this.#tooLate.signal)
+    const reboots = request.reboot === 'never' ? 0 : 3 * request.rebootWithinMs
+    const patience = clock.sleep(window + request.switchTimeoutMs + rollBackAllowanceMs + reboots, this.#tooLate.signal)
     patience.then(this.#onGiveUp, () => {})
     let tellBegun = () => {}
     this.#begun = new Promise((resolve) => {
       tellBegun = resolve
     })
-    this.#listener = this.#listen(() => {
+    this.#listener = this.#listen((word) => {
+      this.#back.abort()
+      // Which of the words is the last one before contact is lost is a matter of chance.
+      const { rebootWithinMs, switchTimeoutMs } = request
+      if (word === 'staging') this.#reboots = true
+      if (word === 'staging' || (word === 'rolling-back' && this.#reboots))
+        this.#awaitBoot(switchTimeoutMs + rebootWithinMs)
+      if (word === 'rebooting' || word === 'returning') this.#awaitBoot(rebootWithinMs)
       if (this.#hasBegun) return
       this.#hasBegun = true
       tellBegun()
@@ -88,6 +108,7 @@ class Transaction {
 
   end(): void {
     this.#place.tools.giveUp.removeEventListener('abort', this.#onGiveUp)
+    this.#back.abort()
     this.#tooLate.abort()
   }
 
@@ -99,10 +120,32 @@ class Transaction {
 
   left(reason: string): Transacted {
     const { clock } = this.#place.tools
-    const goingBack = 2 * this.#request.switchTimeoutMs + rollBackAllowanceMs
+    const request = this.#request
+    const reboots = request.reboot === 'never' ? 0 : 2 * request.rebootWithinMs
+    const goingBack = 2 * request.switchTimeoutMs + rollBackAllowanceMs + reboots
     const milliseconds = Math.max(0, this.#windowEnd - clock.monotonic()) + goingBack
     const until = new Date(clock.now().getTime() + milliseconds)
-    return { kind: 'left', until, reason, confirmationSent: this.#confirmationSent }
+    return {
+      kind: 'left',
+      until,
+      reason: this.#isMissing
+        ? `the host has not come back within ${showDuration(request.rebootWithinMs)} of its reboot`
+        : reason,
+      confirmationSent: this.#confirmationSent,
+      isMissing: this.#isMissing,
+    }
+  }
+
+  #awaitBoot(milliseconds: number): void {
+    const { clock } = this.#place.tools
+    this.#back = new AbortController()
+    clock.sleep(milliseconds, this.#back.signal).then(
+      () => {
+        this.#isMissing = true
+        this.#tooLate.abort()
+      },
+      () => {},
+    )
   }
 
   async story(): Promise<Transacted> {
@@ -149,14 +192,15 @@ class Transaction {
   }
 
   #beginOrFollow(machine: Machine): Promise<Followed> {
-    if (this.#sent) return follow(this.#with(machine), this.#request.id, this.#listener)
+    if (this.#sent) return follow(this.#with(machine), this.#request, this.#listener)
     this.#place.tools.signal.throwIfAborted()
     this.#sent = true
     return begin(this.#with(machine), this.#request, this.#listener)
   }
 
   #callOff(reason: string): Promise<Followed | undefined> {
-    return this.#keepTrying((machine) => callOff(this.#with(machine), { id: this.#request.id, reason }))
+    const { id, bootId } = this.#request
+    return this.#keepTrying((machine) => callOff(this.#with(machine), { id, reason, bootId }))
   }
 
   #with(machine: Machine) {
@@ -185,17 +229,20 @@ class Transaction {
     return undefined
   }
 
-  #listen(onState: () => void): TransactionListener {
+  #listen(onState: (word: string) => void): TransactionListener {
     const { host, tools } = this.#place
     const enter = (stage: Stage) => tools.report({ kind: 'stage', host: host.name, stage })
+    const note = (stage: Stage, text: string) => tools.report({ kind: 'note', host: host.name, stage, text })
     return {
       state(word, reason) {
-        onState()
-        if (word === 'activating') enter('activate')
+        onState(word)
+        if (word === 'activating' || word === 'staging') enter('activate')
+        if (word === 'staging') note('activate', `with a reboot: ${reason}`)
+        if (word === 'returning') note('roll back', 'reboots into the system that ran before')
         if (word === 'confirming') enter('confirm')
         if (word === 'rolling-back') {
           enter('roll back')
-          if (reason) tools.report({ kind: 'note', host: host.name, stage: 'roll back', text: reason })
+          if (reason) note('roll back', reason)
         }
       },
       log: (line) => tools.report({ kind: 'log', host: host.name, stage: 'activate', line }),

@@ -27,7 +27,9 @@ export function resolveHost(name: string, fields: { own: RawHost; defaults: RawH
       timeoutMs: parseDuration(activation.timeout ?? '5m') ?? 0,
       confirmWithinMs: parseDuration(activation.confirmWithin ?? '60s') ?? 0,
       settleMs: parseDuration(activation.settle ?? '10s') ?? 0,
+      rebootWithinMs: parseDuration(activation.rebootWithin ?? '5m') ?? 0,
     },
+    reboot: raw.reboot ?? 'never',
     // Holes are entries that a mistake was found in.
     checks: (raw.checks ?? []).flatMap((check) => (check && resolveCheck(check)) ?? []),
     nixbuildKeys: raw.nixbuildKeys ?? [],

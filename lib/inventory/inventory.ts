@@ -42,7 +42,11 @@ export interface Host {
     readonly confirmWithinMs: number
     /** how long everything must stay healthy */
     readonly settleMs: number
+    /** from a reboot until the host is back */
+    readonly rebootWithinMs: number
   }
+  /** for what only a boot brings */
+  readonly reboot: 'never' | 'when-needed'
   readonly checks: readonly CheckSpec[]
   readonly nixbuildKeys: readonly string[]
 }

@@ -34,6 +34,9 @@ const activation = v.strictObject({
     v.pipe(positiveDuration, about('From the end of the switch to the confirmation; then the host rolls back.', '60s')),
   ),
   settle: v.optional(v.pipe(duration, about('How long everything must stay healthy.', '10s'))),
+  rebootWithin: v.optional(
+    v.pipe(positiveDuration, about('How long a reboot may take until the host can be logged in to.', '5m')),
+  ),
 })
 
 /** Every field of a host is optional here, since `defaults` may have given it. */
@@ -53,6 +56,12 @@ export const hostFields = v.strictObject({
   specialisation: v.optional(v.pipe(v.nullable(name), about('Activate this specialisation of the system.'))),
   copy: v.optional(v.pipe(copy, about('How the closure gets to the host.'))),
   activation: v.optional(v.pipe(activation, about('The time limits of the switch and its confirmation.'))),
+  reboot: v.optional(
+    v.pipe(
+      v.picklist(['never', 'when-needed']),
+      about('Reboot, guarded, for what only a boot brings: kernel, initrd, kernel modules.', 'never'),
+    ),
+  ),
   checks: v.optional(v.pipe(v.array(checkFields), about('Health checks: unhealthy means rolled back.'))),
   nixbuildKeys: v.optional(v.pipe(v.array(userName), about('Users of the host that have keys at nixbuild.net.'))),
 })

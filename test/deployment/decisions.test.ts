@@ -22,12 +22,17 @@ t.test(
         `profile ${system(profile)}`,
         boot ? `boot ${system(boot)}` : 'boot unknown',
       ])
-    const goal = { system: system('b'), toplevel: system('b') }
+    const goal = { system: system('b'), toplevel: system('b'), reboot: 'never' as const }
     t.equal(stepsTo({ ...goal, mode: 'switch' }, at('b', 'b', 'b')), 'none')
     t.equal(stepsTo({ ...goal, mode: 'switch' }, at('b', 'b', '')), 'none', 'a boot loader that cannot be read')
     t.equal(stepsTo({ ...goal, mode: 'switch' }, at('b', 'a', 'a')), 'make permanent')
     t.equal(stepsTo({ ...goal, mode: 'switch' }, at('b', 'b', 'a')), 'make permanent')
     t.equal(stepsTo({ ...goal, mode: 'switch' }, at('a', 'b', 'b')), 'activate')
+    const unbooted = { ...at('b', 'b', 'b'), notBooted: ['kernel'] }
+    t.equal(stepsTo({ ...goal, mode: 'switch' }, unbooted), 'none')
+    t.equal(stepsTo({ ...goal, mode: 'switch', reboot: 'when-needed' }, unbooted), 'reboot')
+    t.equal(stepsTo({ ...goal, mode: 'switch', reboot: 'when-needed' }, at('b', 'b', 'b')), 'none')
+    t.equal(stepsTo({ ...goal, mode: 'test', reboot: 'when-needed' }, unbooted), 'none')
     t.equal(stepsTo({ ...goal, mode: 'boot' }, at('a', 'b', 'b')), 'none')
     t.equal(stepsTo({ ...goal, mode: 'boot' }, at('b', 'a', 'a')), 'make permanent')
     t.equal(stepsTo({ ...goal, mode: 'test' }, at('b', 'a', 'a')), 'none')

@@ -14,14 +14,20 @@ const directory = '/boot/extlinux'
 /**
  * What a machine with this root does when it is switched on. Without an extlinux.conf it boots as the Debian it is; with
  * one, the default entry is all that counts: no other is tried, as U-Boot tries no other.
- * @param {string} root @returns {Boot}
+ * @param {string} root
+ * @param {string} [chosen] the system of the entry that somebody picks in the boot menu
+ * @returns {Boot}
  */
-export function readBootLoader(root) {
+export function readBootLoader(root, chosen) {
   const file = join(root, directory, 'extlinux.conf')
   if (!existsSync(file)) return { kind: 'debian' }
   const configuration = parseExtlinux(readFileSync(file, 'utf8'))
-  const entry = configuration.entries.get(configuration.fallback ?? '')
-  if (entry === undefined) return dead(`extlinux.conf has no entry ${configuration.fallback ?? 'by default'}`)
+  const picked = [...configuration.entries].find(([, entry]) =>
+    entry.get('APPEND')?.includes(`init=${chosen}/init`),
+  )?.[0]
+  const label = chosen === undefined ? configuration.fallback : picked
+  const entry = configuration.entries.get(label ?? '')
+  if (entry === undefined) return dead(`extlinux.conf has no entry ${label ?? chosen ?? 'by default'}`)
   for (const [field, lastLine] of Object.entries({ LINUX: 'end of kernel', INITRD: 'end of initrd' })) {
     const path = entry.get(field)
     if (path === undefined) return dead(`the entry has no ${field}`)
@@ -33,7 +39,7 @@ export function readBootLoader(root) {
   if (init === undefined) return dead('the entry has no init=')
   return {
     kind: 'nixos',
-    label: configuration.fallback ?? '',
+    label: label ?? '',
     init,
     arguments: append.filter((word) => !word.startsWith('init=')),
   }

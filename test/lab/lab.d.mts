@@ -28,8 +28,11 @@ export function up(names: readonly string[], options?: { say?: (line: string) =>
 export function fresh(names: readonly string[]): Promise<void>
 /** Shuts down in good order; without names all machines, and removes the network. */
 export function down(names?: readonly string[]): Promise<void>
-/** Boots the disk as its boot loader says, and waits for ssh; `wait: false` returns at once. Fails when it does not boot. */
-export function powerOn(name: string, options?: { wait?: boolean; seconds?: number }): Promise<void>
+/**
+ * Boots the disk as its boot loader says, and waits for ssh; `wait: false` returns at once. Fails when it does not boot.
+ * `choose`: the system that somebody picks in the boot menu.
+ */
+export function powerOn(name: string, options?: { wait?: boolean; seconds?: number; choose?: string }): Promise<void>
 export function powerOff(name: string): Promise<void>
 /** The power fails: no packet leaves any more, all processes die, what was not synced to the disk is lost. */
 export function powerCut(name: string): Promise<void>

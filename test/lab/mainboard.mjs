@@ -20,7 +20,8 @@ const paths = machinePaths(name)
 
 try {
   await mountDisk(name)
-  while ((await boot()) === rebooted);
+  let chosen = process.argv[3]
+  while ((await boot(chosen)) === rebooted) chosen = undefined
 } finally {
   await unplug(name)
   removeGroups(name)
@@ -28,9 +29,9 @@ try {
   rmSync(paths.power, { force: true })
 }
 
-/** @returns {Promise<number>} how it ended */
-async function boot() {
-  const loaded = readBootLoader(paths.root)
+/** @param {string} [chosen] the system picked in the boot menu @returns {Promise<number>} how it ended */
+async function boot(chosen) {
+  const loaded = readBootLoader(paths.root, chosen)
   if (loaded.kind === 'dead') {
     say({ mainboard: process.pid, boot: loaded })
     // it sits there and does nothing, as a dead computer does, until the power is cut

@@ -67,16 +67,17 @@ export function firstProcess(name) {
 /**
  * Switches a machine on and waits until its user can log in.
  * @param {string} name
- * @param {{ wait?: boolean, seconds?: number }} [options] `wait: false` returns as soon as it has power
+ * @param {{ wait?: boolean, seconds?: number, choose?: string }} [options] `wait: false` returns as soon as it has power;
+ *   `choose` is the system that somebody picks in the boot menu
  */
-export async function powerOn(name, { wait = true, seconds = 60 } = {}) {
+export async function powerOn(name, { wait = true, seconds = 60, choose } = {}) {
   if (!hasDisk(name)) throw new Error(`${name} has no disk: bring it up first`)
   if (power(name) === undefined) {
     const paths = machinePaths(name)
     await ensureNetwork()
     rmSync(paths.power, { force: true })
     const console = openSync(paths.console, 'w')
-    const [program = '', ...rest] = privately('mainboard.mjs', name)
+    const [program = '', ...rest] = privately('mainboard.mjs', name, ...(choose === undefined ? [] : [choose]))
     const child = spawn(program, rest, { detached: true, stdio: ['ignore', console, console] })
     closeSync(console)
     child.unref()

@@ -185,6 +185,8 @@ systemctl list-units --no-legend --plain --state=failed | awk '{ print "failed",
   ls -A /nix/var/nix/profiles | grep -v -E '^(system|system-[0-9]+-link|per-user|default)$'
   ls -A /boot /boot/extlinux /boot/nixos | grep -E 'deploy|tmp'
   ls /run/nixos | grep -E -- '-list$'
+  ls -A /var/lib/deploy 2>/dev/null | grep -vxE 'history|log'
+  ls -A /etc/systemd/system.control 2>/dev/null
 } | sed 's/^/left /'
 sed 's/^/history /' /var/lib/deploy/history 2>/dev/null || true
 `

@@ -16,6 +16,9 @@ worse=
 run_directory=/run/deploy
 state_directory=/var/lib/deploy
 system_profile=/nix/var/nix/profiles/system
+# What a deployment that reboots needs after the boot (65-reboot.sh).
+pending_directory=$state_directory/pending
+lasting_units=/etc/systemd/system.control
 
 # Centiseconds since the boot: a clock that nobody sets.
 uptime_cs() {

@@ -6,6 +6,13 @@ running_system() { target_of /run/current-system; }
 booted_system() { target_of /run/booted-system; }
 profile_system() { target_of "$system_profile"; }
 
+# What of a system only a boot brings, and this boot has not brought: kernel, initrd, kernel-modules, a line each.
+stale_parts() { # SYSTEM
+  for part in kernel initrd kernel-modules; do
+    [ "$(readlink -f "$1/$part")" = "$(readlink -f "/run/booted-system/$part")" ] || echo "$part"
+  done
+}
+
 # The number of the generation the profile is at; empty without one.
 profile_generation() {
   link=$(readlink "$system_profile" 2> /dev/null) || return 0

@@ -4,7 +4,13 @@
 unit_of() { echo "deploy-$1.service"; }
 guard_of() { echo "deploy-$1-guard.service"; }
 
-lock_holder() { readlink "$run_directory/lock" 2> /dev/null || true; }
+# After a reboot there is no lock yet, but the directory of the deployment that rebooted.
+lock_holder() {
+  readlink "$run_directory/lock" 2> /dev/null && return
+  for pending in "$pending_directory"/*; do
+    [ ! -d "$pending" ] || { echo "${pending##*/}"; return; }
+  done
+}
 
 is_alive() { # ID
   for unit in "$(unit_of "$1")" "$(guard_of "$1")"; do
@@ -31,12 +37,25 @@ take_lock() { # ID; the mutex is held
   holder=$(lock_holder)
   if [ -n "$holder" ]; then
     is_alive "$holder" && return 1
-    read -r word _ 2> /dev/null < "$run_directory/$holder/state" || word=ready
+    read -r word _ 2> /dev/null < "$(directory_of "$holder")/state" || word=ready
     [ "$word" = ready ] || return 1
-    rm -rf "${run_directory:?}/$holder" "$run_directory/lock" "$auto_roots/deploy-$holder-old" \
-      "$auto_roots/deploy-$holder-new" "$auto_roots/deploy-$holder-toplevel"
+    forget "$holder"
   fi
   ln -s "$1" "$run_directory/lock"
+}
+
+# Where the state of a deployment is, also when nobody has taken it up again after a reboot.
+directory_of() { # ID
+  if [ -e "$run_directory/$1" ] || [ ! -d "$pending_directory/$1" ]; then echo "$run_directory/$1"
+  else echo "$pending_directory/$1"; fi
+}
+
+# Takes away everything of a deployment but its history. Its state goes in one step: afterwards it is over.
+forget() { # ID
+  rm -f "$auto_roots/deploy-$1-old" "$auto_roots/deploy-$1-new" "$auto_roots/deploy-$1-toplevel"
+  forget_lasting "$1"
+  [ ! -d "$run_directory/$1" ] || { mv "$run_directory/$1" "$run_directory/.gone-$1" && rm -rf "$run_directory/.gone-$1"; }
+  release_lock "$1"
 }
 
 release_lock() { # ID
@@ -51,12 +70,12 @@ describe_lock() {
   # A deployment that is just beginning has no unit yet, but its process holds the mutex.
   if is_alive "$holder" || ! flock -n "$run_directory/mutex" true; then echo "lock-alive yes"; else echo "lock-alive no"; fi
   (
-    . "$run_directory/$holder/request" 2> /dev/null || exit 0
+    . "$(directory_of "$holder")/request" 2> /dev/null || exit 0
     echo "lock-holder $holder_name"
     echo "lock-since $since"
   )
-  read -r pending_state pending_reason 2> /dev/null < "$run_directory/$holder/state" || pending_state=unknown
+  read -r pending_state pending_reason 2> /dev/null < "$(directory_of "$holder")/state" || pending_state=unknown
   echo "pending-state $pending_state"
-  read -r deadline 2> /dev/null < "$run_directory/$holder/deadline" && echo "pending-seconds $(((deadline - $(uptime_cs)) / 100))"
+  read -r deadline 2> /dev/null < "$(directory_of "$holder")/deadline" && echo "pending-seconds $(((deadline - $(uptime_cs)) / 100))"
   return 0
 }

@@ -22,6 +22,7 @@ run_switch() { # SYSTEM ACTION LIMIT-IN-CENTISECONDS
       calling_off=125
       [ $(($(uptime_cs) + 1000)) -ge "$end" ] || end=$(($(uptime_cs) + 1000))
     fi
+    limit_log
     [ "$(uptime_cs)" -lt "$end" ] || switch_exit=${calling_off:-124}
     if [ -n "$switch_exit" ]; then
       # Without `--` before the group: dash and busybox take it for a number, and would end nothing.
@@ -38,6 +39,15 @@ run_switch() { # SYSTEM ACTION LIMIT-IN-CENTISECONDS
   [ -n "$switch_exit" ] || switch_exit=$(cat "$here/switch-exit")
   rm -f "$here/switch-exit" "$here/jobs"
   echo "exit $switch_exit" >> "$here/log"
+}
+
+# A switch may print without end, and /run is memory. What is appended to a file can be cut off it meanwhile.
+limit_log() {
+  log_turn=$((${log_turn:-0} + 1))
+  [ $((log_turn % 10)) = 0 ] && [ "$(wc -c < "$here/log")" -gt 4000000 ] || return 0
+  tail -c 1000000 "$here/log" > "$here/log.end"
+  cat "$here/log.end" > "$here/log"
+  rm -f "$here/log.end"
 }
 
 # True when no other switch runs on the host, or as soon as it is over. Newer releases refuse to wait themselves.

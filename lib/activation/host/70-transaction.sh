@@ -2,12 +2,14 @@
 # process (the supervisor started again by systemd, or the guard) knows what to do:
 #   ready -> activating -> awaiting -> confirming -> (end)
 #                 \-----------\-----------\--------> rolling-back -> (end)
-# Until `confirming` has set the profile and the boot loader, a reboot is itself a rollback.
+# Until `confirming` has set the profile and the boot loader, a reboot is itself a rollback. A deployment that needs a
+# reboot goes another way (65-reboot.sh).
 
 # Read by cat and eval: in some shells `.` of a file that just went away ends everything.
 load() { # ID
   id=$1
   here=$run_directory/$id
+  [ -e "$here" ] || take_up "$id"
   request=$(cat "$here/request" 2> /dev/null) || return 1
   eval "$request"
   eval "$(cat "$here/before" 2> /dev/null)"
@@ -21,12 +23,14 @@ set_state() { # STATE REASON
   state=$1
   reason=${2:-}
   echo "$state $reason" | write_file "$here/state"
+  # It has to be there after a power cut.
+  [ "$mode" != reboot ] || sync_file_system "$here"
 }
 
 # The verdict can be given once: by the confirmation, by somebody who calls the deployment off, or by the clock.
 give_verdict() { # WORD REASON
-  echo "$1 ${2:-}" > "$here/verdict.$$"
-  ln "$here/verdict.$$" "$here/verdict" 2> /dev/null
+  # A full /run takes the name of a file and not what is in it.
+  echo "$1 ${2:-}" > "$here/verdict.$$" && ln "$here/verdict.$$" "$here/verdict" 2> /dev/null
   given=$?
   rm -f "$here/verdict.$$"
   return $given
@@ -42,6 +46,13 @@ supervise() { # ID
   exec 8> "$here/actor"
   flock 8
   load "$1" || exit 0
+  if has_result "$id"; then
+    outcome=$(sed -n 's/^result //p' "$run_directory/result")
+    why=$(sed -n 's/^reason //p' "$run_directory/result")
+    conclude
+    return
+  fi
+  if [ "$mode" = reboot ]; then supervise_reboot; return; fi
   case $state in
     ready) activate ;;
     activating)
@@ -58,7 +69,7 @@ guard() { # ID
   load "$1" || exit 0
   exec 8> "$here/actor"
   # A supervisor that takes longer hangs, or waits for one that does. Ending it is safe: whoever acts next reads the state.
-  flock -w $((3 * switch_seconds + confirm_seconds + 300)) 8 || systemctl kill --signal=KILL "$(unit_of "$id")"
+  flock -w $((3 * switch_seconds + confirm_seconds + 2 * reboot_seconds + 300)) 8 || systemctl kill --signal=KILL "$(unit_of "$id")"
   flock 8
   [ -d "$here" ] || exit 0
   systemctl stop "$(unit_of "$id")" 2> /dev/null
@@ -77,7 +88,10 @@ activate() {
   if called_off; then read -r _ why < "$here/verdict"; finish untouched "$why"; return; fi
   switch_is_free 10 || { finish untouched "another switch-to-configuration runs on the host"; return; }
   if called_off; then read -r _ why < "$here/verdict"; finish untouched "$why"; return; fi
-  if [ "$mode" = boot ]; then confirm_system; return; fi
+  case $mode in
+    boot) confirm_system; return ;;
+    reboot) stage_reboot; return ;;
+  esac
   set_state activating
   switch_exit=0
   if [ "$(running_system)" != "$new" ]; then
@@ -117,35 +131,48 @@ await() {
   if [ "$word" = confirm ]; then confirm_system; else roll_back "$why"; fi
 }
 
-# Makes the running system the one that boots: closure, profile, boot loader, each written back before the next.
 confirm_system() {
   [ "$mode" = boot ] || { still_ours "$new" || return; }
   if [ "$mode" = test ]; then finish tested; return; fi
   set_state confirming
+  make_permanent || return
+  if [ "$mode" = boot ]; then finish staged; else finish deployed; fi
+}
+
+# Makes the new system the one that boots: closure, profile, boot loader, each written back before the next. False when
+# that failed and the way back was gone.
+make_permanent() {
   sync_file_system /nix/store
   if [ "$(profile_system)" != "$toplevel" ]; then
     touch "$here/made-generation"
     logged=$(log_length)
-    set_profile "$toplevel" >> "$here/log" 2>&1 || { roll_back "the profile could not be set: $(last_words "$logged")"; return; }
+    set_profile "$toplevel" >> "$here/log" 2>&1 || { roll_back "the profile could not be set: $(last_words "$logged")"; return 1; }
     sync_file_system "${system_profile%/*}"
   fi
   logged=$(log_length)
   touch "$here/boot-touched"
-  NIXOS_INSTALL_BOOTLOADER=0 run_switch "$toplevel" boot $((switch_seconds * 100))
+  set_boot_loader "$toplevel"
   [ "$switch_exit" = 0 ] || {
     roll_back "the boot loader could not be set (exit code $switch_exit): $(last_words "$logged")"
-    return
+    return 1
   }
-  [ -d /boot ] && sync_file_system /boot
   short=$(check_boot_files "$toplevel" 2>> "$here/log")
-  [ -z "$short" ] || { roll_back "a boot file could not be written: $short"; return; }
+  [ -z "$short" ] || { roll_back "a boot file could not be written: $short"; return 1; }
   next=$(boot_default)
   if [ "$next" != "$toplevel" ] && [ "$next" != unknown ]; then
     roll_back "the boot loader did not take the new system: the next boot would run $next"
-    return
+    return 1
   fi
-  [ "$(profile_system)" = "$toplevel" ] || { roll_back "the profile does not hold the new system"; return; }
-  if [ "$mode" = boot ]; then finish staged; else finish deployed; fi
+  [ "$(profile_system)" = "$toplevel" ] || { roll_back "the profile does not hold the new system"; return 1; }
+}
+
+# Sets switch_exit. A menu that a killed loader script was writing aside is looked at by nobody, and removed by nobody.
+set_boot_loader() { # TOPLEVEL
+  export NIXOS_INSTALL_BOOTLOADER=0
+  run_switch "$1" boot $((switch_seconds * 100))
+  unset NIXOS_INSTALL_BOOTLOADER
+  rm -f /boot/extlinux/extlinux.conf.tmp.*
+  [ ! -d /boot ] || sync_file_system /boot
 }
 
 log_length() { wc -l < "$here/log"; }
@@ -171,11 +198,11 @@ roll_back() { # REASON
   if [ "$state" != rolling-back ]; then set_state rolling-back "$why"; fi
   echo "rolling back: $why" >> "$here/log"
   now=$(running_system)
-  if [ "$now" != "$new" ] && [ "$now" != "$old" ]; then
+  if [ "$now" != "$new" ] && [ "$now" != "$old" ] && ! { [ "$mode" = reboot ] && was_booted_for_it "$now"; }; then
     finish left-alone "somebody else switched to $now meanwhile"
     return
   fi
-  if [ -e "$here/switched" ]; then
+  if [ "$mode" != reboot ] && [ -e "$here/switched" ]; then
     switch_is_free "$switch_seconds"
     filter_switch_lists "$old"
     export NIXOS_NO_CHECK=1
@@ -193,11 +220,13 @@ roll_back() { # REASON
     loader_system=$old_boot
     [ "$loader_system" != unknown ] || loader_system=$(profile_system)
     activation_exit=$switch_exit
-    NIXOS_NO_CHECK=1 NIXOS_INSTALL_BOOTLOADER=0 run_switch "${loader_system:-$old}" boot $((switch_seconds * 100))
+    export NIXOS_NO_CHECK=1
+    set_boot_loader "${loader_system:-$old}"
+    unset NIXOS_NO_CHECK
     loader_exit=$switch_exit
     switch_exit=$activation_exit
-    [ -d /boot ] && sync_file_system /boot
   fi
+  [ "$mode" != reboot ] || boot_back || return
   conclude_roll_back
 }
 
@@ -239,22 +268,26 @@ finish() { # OUTCOME REASON
     echo "boot $(boot_default)"
     [ -z "$advice" ] || echo "advice $advice"
     [ -z "$worse" ] || echo "still-wrong $worse"
-    for part in kernel initrd kernel-modules; do
-      [ "$(readlink -f "$toplevel/$part")" = "$(readlink -f "/run/booted-system/$part")" ] || echo "not-booted-yet $part"
-    done
+    stale_parts "$toplevel" | sed 's/^/not-booted-yet /'
     echo "id $id"
   } | write_file "$run_directory/result"
+  conclude
+}
+
+has_result() { grep -qx "id $1" "$run_directory/result" 2> /dev/null; } # ID
+
+# What follows the result. Whoever comes after a killed supervisor does it again.
+conclude() {
   record_history 2> /dev/null || echo "the history could not be written" >&2
   # The log goes to the journal as well.
-  cat "$here/log"
+  tail -c 1000000 "$here/log"
   echo "$outcome${why:+: $why}"
-  remove_roots
-  mv "$here" "$run_directory/.gone-$id" && rm -rf "$run_directory/.gone-$id"
-  release_lock "$id"
+  forget "$id"
 }
 
 record_history() {
-  mkdir -p "$state_directory/log" || return 1
+  mkdir -p -m 700 "$state_directory/log" || return 1
+  ! grep -qs "\"id\":\"$id\"" "$state_directory/history" || return 0
   # A switch may print without end.
   tail -c 1000000 "$here/log" > "$state_directory/log/$id.log"
   ls -1 "$state_directory/log" | sort | head -n -50 | while read -r old_log; do rm -f "$state_directory/log/$old_log"; done

@@ -2,23 +2,25 @@
 
 auto_roots=/nix/var/nix/gcroots/auto
 
-# Roots are links through /run: a power cut makes them lead nowhere. The next deployment or collection clears them.
+# Roots are links through /run (those of a deployment that reboots through /var): a power cut makes them lead nowhere.
+# The next deployment or collection clears them.
 add_roots() {
   mkdir -p "$here/roots" "$auto_roots"
   for root in "$auto_roots"/deploy-*; do
     [ -e "$root" ] || rm -f "$root"
   done
+  find "$run_directory" -maxdepth 1 -name '.void-*' -mmin +60 -exec rm -f {} +
+  sweep_lasting
+  roots=$(cd "$here/roots" && pwd -P)
   for root in old new toplevel; do
     eval "target=\$$root"
-    ln -s "$target" "$here/roots/$root"
-    ln -sfn "$here/roots/$root" "$auto_roots/deploy-$id-$root"
+    ln -s "$target" "$roots/$root"
+    ln -sfn "$roots/$root" "$auto_roots/deploy-$id-$root"
   done
 }
-remove_roots() { rm -f "$auto_roots/deploy-$id-old" "$auto_roots/deploy-$id-new" "$auto_roots/deploy-$id-toplevel"; }
-
 refuse() { # WORD REASON
   echo "refused $1 $(plain "$2")"
-  [ "$1" = locked ] || { remove_roots; release_lock "$id"; }
+  [ "$1" = locked ] || forget "$id"
   rm -rf "$here"
   exit 0
 }
@@ -32,6 +34,10 @@ start_unit() { # UNIT VERB
     --setenv=DEPLOY_TOOLS="$old" -- /bin/sh "$here/program" "$2" "$id"
 }
 
+start_supervisor() {
+  if [ "$mode" = reboot ]; then systemctl start "$(unit_of "$id")"; else start_unit "$(unit_of "$id")" supervise; fi
+}
+
 begin() { # ID; the request and this program are in its directory
   id=$1
   here=$run_directory/$id
@@ -39,46 +45,58 @@ begin() { # ID; the request and this program are in its directory
   enter_mutex || refuse locked "another deployment is just beginning"
   take_lock "$id" || { holder=$(lock_holder); refuse locked "$(describe_lock | sed -n 's/^lock-holder //p')"; }
   old=$(running_system)
+  old_boot=$(boot_default)
+  old_profile_link=$(profile_generation_link)
   [ "$old" = "$expected_running" ] || refuse changed "the host switched to $old since it was looked at"
   for system in "$new" "$toplevel"; do
     [ -x "$system/bin/switch-to-configuration" ] || refuse missing "$system is not a NixOS system on this host"
   done
+  : > "$here/log"
+  reboot_reason=
+  [ "$mode" != switch ] || [ "$reboot" != when-needed ] || reboot_reason=$(why_reboot)
+  if [ "$mode" != boot ] && [ "$old" != "$new" ] && [ -z "$reboot_reason" ] && ! pre_switch_check "$new"; then
+    if [ "$mode" = switch ] && [ "$reboot" = when-needed ]; then reboot_reason="its pre-switch checks refuse a live switch"
+    else
+      sed 's/^/log /' "$here/log"
+      refuse inhibited "its pre-switch checks refuse a live switch"
+    fi
+  fi
+  [ -z "$reboot_reason" ] || prepare_reboot
   {
     echo "old=$old"
-    echo "old_boot=$(boot_default)"
-    echo "old_profile_link=$(profile_generation_link)"
+    echo "old_boot=$old_boot"
+    echo "old_profile_link=$old_profile_link"
+    [ -z "$reboot_reason" ] || echo "mode=reboot began_in=$(boot_id) reboot_reason='$reboot_reason'"
   } > "$here/before"
-  : > "$here/log"
-  add_roots
   ls -1 "${system_profile%/*}" > "$here/profiles"
   snapshot_units "$here/units"
+  add_roots
   state=ready
   set_state ready
-  if [ "$mode" != boot ] && [ "$old" != "$new" ] && ! pre_switch_check "$new"; then
-    sed 's/^/log /' "$here/log"
-    refuse inhibited "its pre-switch checks refuse a live switch"
-  fi
-  start_unit "$(unit_of "$id")" supervise && start_unit "$(guard_of "$id")" guard || {
+  start_supervisor && start_unit "$(guard_of "$id")" guard || {
     systemctl stop "$(unit_of "$id")" "$(guard_of "$id")" 2> /dev/null
     refuse failed "systemd could not start the supervisor"
   }
   touch "$here/guarded"
   leave_mutex
   echo "begun $id"
-  follow "$id" 0
+  follow "$id" 0 "$(boot_id)"
 }
 
 # Tells state, log lines and result until something is expected of the control machine or it is over.
-follow() { # ID LINES-SEEN
+follow() { # ID LINES-SEEN BOOT-ID
   lines=$2
   told=
   turn=0
+  never_begin "$1" "$3"
   wait_for_beginning "$1"
   load "$1"
   while :; do
     act_if_nobody_does "$1"
     if load_state; then
       total=$(wc -l < "$here/log" 2> /dev/null || echo "$lines")
+      # It was cut (limit_log).
+      [ "$total" -ge "$lines" ] || lines=0
       if [ "$total" -gt "$lines" ]; then
         sed -n "$((lines + 1)),${total}p" "$here/log" 2> /dev/null | sed 's/^/log /'
         lines=$total
@@ -99,7 +117,7 @@ follow() { # ID LINES-SEEN
 
 # The result of a deployment that is over.
 result_of() { # ID
-  if grep -qx "id $1" "$run_directory/result" 2> /dev/null; then cat "$run_directory/result"
+  if has_result "$1"; then cat "$run_directory/result"
   else
     echo "result unknown"
     echo "boot-id $(boot_id)"
@@ -107,6 +125,14 @@ result_of() { # ID
     echo "profile $(profile_system)"
     echo "boot $(boot_default)"
   fi
+}
+
+# A beginning that was sent and has not arrived must not arrive any more (beginInput looks for this after it made the
+# directory): whoever asks is told that nothing was begun. After a reboot nothing of before can arrive.
+never_begin() { # ID BOOT-ID
+  [ ! -e "$run_directory/$1" ] && [ "$2" = "$(boot_id)" ] && ! has_result "$1" || return 0
+  mkdir -p -m 700 "$run_directory"
+  : > "$run_directory/.void-$1"
 }
 
 # A deployment whose beginning is under way has a directory and no state yet.
@@ -136,15 +162,17 @@ wait_for_result() { # ID
   result_of "$1"
 }
 
-confirm() { # ID NONCE
+# The nonce comes on standard input, before this program.
+confirm() { # ID
   if load "$1"; then
-    [ "$2" = "$nonce" ] || { echo "refused nonce this is not the deployment that was begun"; exit 0; }
+    [ "${given_nonce:-}" = "$nonce" ] || { echo "refused nonce this is not the deployment that was begun"; exit 0; }
     give_verdict confirm
   fi
   wait_for_result "$1"
 }
 
-abort() { # ID REASON
+abort() { # ID REASON BOOT-ID
+  never_begin "$1" "$3"
   wait_for_beginning "$1"
   if load "$1"; then give_verdict abort "$(plain "$2")"; fi
   wait_for_result "$1"
@@ -154,13 +182,17 @@ abort() { # ID REASON
 # is awaited any more.
 watch() { # ID
   load "$1" || { echo over; exit 0; }
-  watcher=$$
+  # A switch has left one; after a boot nobody has.
+  [ -e "$here/units-after" ] || units > "$here/units-after"
   exec 3<&0
-  (cat <&3 > /dev/null; kill "$watcher") 2> /dev/null &
+  cat <&3 > /dev/null &
+  reader=$!
+  trap 'kill "$reader" 2> /dev/null' EXIT
   beat=0
   previous=-
   while load_state && [ "$state" = awaiting ]; do
-    problems=$(units | unit_problems "$here/units" "$here/units-after" | head -n 20)
+    kill -0 "$reader" 2> /dev/null || exit 0
+    problems=$({ unfinished_boot; units | unit_problems "$here/units" "$here/units-after"; } | head -n 20)
     if [ "$problems" != "$previous" ] || [ $((beat % 5)) = 0 ]; then
       printf '%s\n' "$problems" | sed '/^$/d; s/^/unit /'
       echo "units $(printf '%s\n' "$problems" | sed '/^$/d' | wc -l)"

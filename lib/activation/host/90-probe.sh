@@ -21,6 +21,7 @@ probe() {
   for tool in systemd-run flock nix-daemon nix-env awk; do
     command -v "$tool" > /dev/null || echo "lacks $tool"
   done
+  stale_parts /run/current-system | sed 's/^/not-booted /'
   for specialisation in "$system_profile"/specialisation/*; do
     [ "$(target_of "$specialisation")" != "$(running_system)" ] || echo "specialisation ${specialisation##*/}"
   done
@@ -37,9 +38,7 @@ recover() { # ID
     else (supervise "$1" > /dev/null 2>&1); fi
   elif [ "$(lock_holder)" = "$1" ] && ! is_alive "$1"; then
     # It died before it had a state, or after its end: there is nothing to finish.
-    remove_roots
-    rm -rf "${run_directory:?}/$1"
-    release_lock "$1"
+    forget "$1"
   fi
   leave_mutex
   result_of "$1"

@@ -2,13 +2,14 @@
 { config, make }:
 let
   inherit (config.kernel) version size;
+  isDead = config.kernel.isDead or false;
   file = what: first: end: ''
     { echo '${first}'; seq 1 ${toString size} | head -c ${toString size}; echo; echo '${end}'; } > ${what}
   '';
 in
 {
   kernel = make "linux-${version}" {
-    script = "mkdir $out; ${file "$out/Image" "linux ${version}" "end of kernel"}";
+    script = "mkdir $out; ${file "$out/Image" "linux ${version}" (if isDead then "panics" else "end of kernel")}";
   };
   initrd = make "initrd-linux-${version}" {
     script = "mkdir $out; ${file "$out/initrd" "initrd of linux ${version}" "end of initrd"}";

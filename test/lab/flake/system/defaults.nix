@@ -17,7 +17,7 @@
   programs = { }; # NAME = a shell script: appears in sw/bin
 
   # --- booting
-  kernel = { version = "6.12.41"; size = 100000; }; # bytes, for the kernel and for its initrd
+  kernel = { version = "6.12.41"; size = 100000; isDead = false; }; # bytes, for the kernel and for its initrd; dead: it never comes up
   kernelParams = [ "loglevel=4" ];
   initInterface = "systemd 2"; # another one cannot be switched to without a reboot: exit 100
   configurationLimit = 20; # generations in the boot menu
