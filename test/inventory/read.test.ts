@@ -63,7 +63,8 @@ test('every field left out has the default that the documentation names', async 
           elevation: 'passwordless',
           specialisation: undefined,
           copy: { via: 'relay', substitute: true, compress: 'auto' },
-          activation: { timeoutMs: 300_000, confirmWithinMs: 60_000, settleMs: 10_000 },
+          activation: { timeoutMs: 300_000, confirmWithinMs: 60_000, settleMs: 10_000, rebootWithinMs: 300_000 },
+          reboot: 'never',
           checks: [],
           nixbuildKeys: [],
         },
@@ -81,7 +82,7 @@ defaults:
   tags: [pi, home]
   specialisation: tiny
   copy: { substitute: false }
-  activation: { timeout: 2m, settle: 0s }
+  activation: { timeout: 2m, settle: 0s, rebootWithin: 7m }
   checks: [{ tcp: 22 }]
 hosts:
   plain: { ssh: plain.lan }
@@ -105,8 +106,8 @@ hosts:
   t.match(own, { builder: 'other', specialisation: undefined, checks: [{ kind: 'unit' }] })
   t.same(own?.tags, [])
   t.same(own?.copy, { via: 'relay', substitute: false, compress: 'never' })
-  t.same(own?.activation, { timeoutMs: 120_000, confirmWithinMs: 180_000, settleMs: 90_000 })
-  t.same(plain?.activation, { timeoutMs: 120_000, confirmWithinMs: 60_000, settleMs: 0 })
+  t.same(own?.activation, { timeoutMs: 120_000, confirmWithinMs: 180_000, settleMs: 90_000, rebootWithinMs: 420_000 })
+  t.same(plain?.activation, { timeoutMs: 120_000, confirmWithinMs: 60_000, settleMs: 0, rebootWithinMs: 420_000 })
 })
 
 test('a check is written short or long and means the same', async (t) => {

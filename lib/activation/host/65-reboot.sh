@@ -141,7 +141,7 @@ restart_host() {
   sync
   systemctl --ignore-inhibitors reboot
   waited=0
-  while [ $waited -lt $((reboot_seconds / 2)) ]; do sleep 1; waited=$((waited + 1)); done
+  while [ $waited -lt $((reboot_seconds / 2)) ]; do sleep 1 || return; waited=$((waited + 1)); done
   systemctl reboot --force
   sleep 60
 }
