@@ -198,5 +198,9 @@ export function untouched(directory: string): string {
 
 /** Waits for something that another process does. */
 export async function until(fact: () => boolean): Promise<void> {
-  while (!fact()) await new Promise((resolve) => setTimeout(resolve, 10))
+  const end = performance.now() + 60_000
+  while (!fact()) {
+    if (performance.now() > end) throw new Error(`not within a minute: ${fact}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
 }

@@ -43,7 +43,11 @@ export function alive(pid: number): boolean {
 
 /** Waits for something that another process does. */
 export async function until(fact: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await fact())) await new Promise((resolve) => setTimeout(resolve, 20))
+  const end = performance.now() + 60_000
+  while (!(await fact())) {
+    if (performance.now() > end) throw new Error(`not within a minute: ${fact}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
 }
 
 export interface Sshd {
@@ -137,9 +141,7 @@ export class Bench {
     // sshd reads it as the user who logs in.
     this.readable(`${name}-authorized`)
     const address = options.address ?? '127.0.0.1'
-    const port = await freePort(address)
-    const file = this.write(
-      `${name}-config`,
+    const configWith = (port: number) =>
       [
         options.lines ?? '',
         `Port ${port}`,
@@ -148,22 +150,34 @@ export class Bench {
         `AuthorizedKeysFile ${this.file(`${name}-authorized`)}`,
         'StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin prohibit-password\nPasswordAuthentication no',
         'KbdInteractiveAuthentication no\nMaxStartups 100\nAcceptEnv NIXBUILDNET_* DEPLOY_*\nLogLevel VERBOSE',
-      ].join('\n'),
-    )
+      ].join('\n')
+    const file = this.file(`${name}-config`)
     const log = this.file(`${name}.log`)
     const argv = [sshdProgram ?? '', '-D', '-f', file, '-E', log]
     const own = Object.entries(options.etc ?? {}).map(([place, file]) => `mount --bind '${file}' '${place}' && `)
-    const started = own.length === 0 ? argv : ['unshare', '-m', 'sh', '-c', `${own.join('')}exec "$@"`, 'sh', ...argv]
-    const [program = '', ...rest] = started
-    const server = spawn(program, rest, { stdio: 'ignore', env: { PATH: process.env['PATH'] ?? '' }, detached: true })
-    const gone = new Promise<void>((resolve) => server.on('exit', () => resolve()))
+    const command = own.length === 0 ? argv : ['unshare', '-m', 'sh', '-c', `${own.join('')}exec "$@"`, 'sh', ...argv]
+    const [program = '', ...rest] = command
+    const start = async () => {
+      const port = await freePort(address)
+      this.write(`${name}-config`, configWith(port))
+      const server = spawn(program, rest, { stdio: 'ignore', env: { PATH: process.env['PATH'] ?? '' }, detached: true })
+      const gone = new Promise<void>((resolve) => server.on('exit', () => resolve()))
+      await until(async () => server.exitCode !== null || (await answers(port, address)))
+      return { port, server, gone }
+    }
+    let started = await start()
+    // Somebody else may have taken the port that was free a moment ago.
+    for (let attempt = 2; started.server.exitCode !== null; attempt++) {
+      if (attempt > 10) throw new Error(`sshd does not start: ${readFileSync(log, 'utf8')}`)
+      started = await start()
+    }
+    const { port, server, gone } = started
     const stop = async () => {
       // Not the group: sessions of sshd are in it, and a test ends those itself.
       server.kill('SIGTERM')
       await gone
     }
     this.t.teardown(stop)
-    await until(() => answers(port, address))
     return {
       port,
       pid: server.pid ?? 0,

@@ -20,7 +20,7 @@ interface Started {
   /** Everything that was written so far. */
   output(): string
   /** Resolves when that was written. */
-  until(text: string): Promise<void>
+  until(text: string | RegExp): Promise<void>
   type(text: string): void
   signal(name: NodeJS.Signals): void
   readonly exit: Promise<number | null>
@@ -52,7 +52,7 @@ function start(body: string, options: { terminal: boolean; env?: Record<string, 
     output: () => output,
     until: (text) =>
       new Promise((resolve, reject) => {
-        look = () => output.includes(text) && resolve()
+        look = () => (typeof text === 'string' ? output.includes(text) : text.test(output)) && resolve()
         void exit.then((code) => reject(new Error(`ended with ${code} and never wrote ${text}: ${output}`)))
         look()
       }),
@@ -64,7 +64,9 @@ function start(body: string, options: { terminal: boolean; env?: Record<string, 
 
 /** The program's own process, which `script` and the shell stand before. */
 const showPid = "process.stderr.write('pid ' + process.pid + '\\n')"
-const pidIn = (text: string) => Number(/pid (\d+)/.exec(text)?.[1])
+/** All of it: a read may end in the middle of a number. */
+const aPid = /pid (\d+)\r?\n/
+const pidIn = (text: string) => Number(aPid.exec(text)?.[1])
 
 test('results go to standard output and all else to standard error', async (t) => {
   const both = "terminal.out.print([['a result']]); terminal.err.print([['a message']]); await end(0)"
@@ -114,6 +116,7 @@ test('lines move at the bottom of a terminal while others are printed above', as
     ${showPid}`
   const started = start(body, { terminal: true })
   await started.until('0/2 done in 8 rows')
+  await started.until(aPid)
   const pid = pidIn(started.output())
   process.kill(pid, 'SIGUSR2')
   await started.until('1/2 done')
@@ -188,7 +191,7 @@ const tellSignals = `
 
 test('Ctrl-C stops, Ctrl-C again stops waiting, and once more ends at once', async (t) => {
   const started = start(tellSignals, { terminal: true })
-  await started.until('pid ')
+  await started.until(aPid)
   started.type('\u0003')
   await started.until('first: interrupted')
   t.match(started.output(), 'stopping: hosts are left safe')
@@ -201,7 +204,7 @@ test('Ctrl-C stops, Ctrl-C again stops waiting, and once more ends at once', asy
 
 test('SIGTERM and SIGHUP stop as the first Ctrl-C does, and never more than that', async (t) => {
   const started = start(tellSignals, { terminal: false })
-  await started.until('pid ')
+  await started.until(aPid)
   const pid = pidIn(started.output())
   process.kill(pid, 'SIGTERM')
   await started.until('first: interrupted')

@@ -70,7 +70,7 @@ export function firstProcess(name) {
  * @param {{ wait?: boolean, seconds?: number, choose?: string }} [options] `wait: false` returns as soon as it has power;
  *   `choose` is the system that somebody picks in the boot menu
  */
-export async function powerOn(name, { wait = true, seconds = 60, choose } = {}) {
+export async function powerOn(name, { wait = true, seconds = 180, choose } = {}) {
   if (!hasDisk(name)) throw new Error(`${name} has no disk: bring it up first`)
   if (power(name) === undefined) {
     const paths = machinePaths(name)
@@ -82,7 +82,7 @@ export async function powerOn(name, { wait = true, seconds = 60, choose } = {}) 
     closeSync(console)
     child.unref()
     await until(() => existsSync(paths.power) || child.exitCode !== null, {
-      seconds: 20,
+      seconds: 60,
       otherwise: `${name} does not come on: see ${paths.console}`,
     })
   }
@@ -107,7 +107,7 @@ export async function powerOff(name) {
   const first = firstProcess(name)
   if (first === undefined) return powerCut(name)
   process.kill(first, powerOffSignal)
-  const end = Date.now() + 20_000
+  const end = Date.now() + 60_000
   while (power(name) !== undefined && Date.now() < end) await pause(50)
   if (power(name) !== undefined) await powerCut(name)
 }
@@ -121,7 +121,7 @@ export async function powerCut(name) {
   if (first !== undefined) process.kill(first, 'SIGKILL')
   else process.kill(said.nspawn ?? said.mainboard, said.nspawn === undefined ? 'SIGTERM' : 'SIGKILL')
   await cutDisk(outside(said.mainboard, machinePaths(name).disk))
-  await until(() => power(name) === undefined, { seconds: 20, otherwise: `${name} does not go off` })
+  await until(() => power(name) === undefined, { seconds: 60, otherwise: `${name} does not go off` })
 }
 
 /** What a mainboard that was killed itself has left. @param {string} name */

@@ -21,7 +21,7 @@ export function sshCommand(name, { user = machine(name).user, terminal = false }
     HostKeyAlias: hostname(name),
     BatchMode: 'yes',
     LogLevel: 'ERROR',
-    ConnectTimeout: '5',
+    ConnectTimeout: '30',
   }
   const flags = Object.entries(options).flatMap(([option, value]) => ['-o', `${option}=${value}`])
   return onTheNetwork(['ssh', '-F', 'none', ...flags, ...(terminal ? ['-t'] : []), `${user}@${address(name)}`])
@@ -42,7 +42,7 @@ export async function waitForSsh(name, { seconds, isOn, otherwise }) {
   const end = Date.now() + seconds * 1000
   let last = ''
   while (Date.now() < end && isOn()) {
-    const { code, stderr } = await ssh(name, 'true', { timeout: 8000 })
+    const { code, stderr } = await ssh(name, 'true', { timeout: 40_000 })
     if (code === 0) return
     last = stderr.trim()
     await pause(100)

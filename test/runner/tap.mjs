@@ -7,14 +7,15 @@ import { makeTally } from './tally.mjs'
 
 /**
  * @param {readonly string[]} files
- * @param {{ directory: string, jobs: number, say: (text: string) => void, env?: Record<string, string> }} how
+ * @param {{ directory: string, jobs: number, say: (text: string) => void, env?: Record<string, string>, timeout?: number }} how  timeout: seconds a file may take
  * @returns {Promise<{ passed: number, failed: number, skipped: number }>}
  */
-export async function runTap(files, { directory, jobs, say, env = {} }) {
+export async function runTap(files, { directory, jobs, say, env = {}, timeout }) {
   const { read, counts } = makeTally(say)
   if (files.length === 0) return counts
+  const limit = timeout === undefined ? [] : [`--timeout=${timeout}`]
   const tap = join(directory, 'node_modules', '.bin', 'tap')
-  const child = spawn(tap, ['--reporter=tap', '--no-color', `--jobs=${jobs}`, ...files], {
+  const child = spawn(tap, ['--reporter=tap', '--no-color', `--jobs=${jobs}`, ...limit, ...files], {
     cwd: directory,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -3,7 +3,6 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { BuilderEvents, EvaluationOptions } from '../../lib/builders/builder.ts'
 import { sshBuilder } from '../../lib/builders/ssh.ts'
@@ -12,6 +11,7 @@ import { commandLine } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
 import { Problem } from '../../lib/problem.ts'
 import { hostProcesses, ssh, sshCommand, up, whyNoLab } from '../lab/lab.mjs'
+import { seen } from './eventually.ts'
 
 const skip = whyNoLab() ?? false
 const evaluators = ['forge', 'frank', 'grace']
@@ -238,10 +238,10 @@ for (const name of evaluators) {
     const abort = new AbortController()
     const running = () => hostProcesses(name).filter(({ argv }) => argv.includes('eval') || argv.includes('deploy'))
     const evaluation = workplace.builder(t, name).evaluate(['slow'], noOptions, workplace.events, abort.signal)
-    while (!running().some(({ argv }) => argv[0] === 'nix')) await setTimeout(50)
+    await seen('nix evaluates', () => running().some(({ argv }) => argv[0] === 'nix'))
     abort.abort(new Error('enough'))
     await t.rejects(evaluation, { message: 'enough' })
-    while (running().length > 0) await setTimeout(50)
+    await seen('it is ended', () => running().length === 0)
     t.strictSame(running(), [])
   })
 }

@@ -2,9 +2,10 @@
 import { before, type Test, test } from 'tap'
 import * as lab from '../lab/lab.mjs'
 import { eventually } from './eventually.ts'
+import { gate } from './gate.ts'
 import { type Facts, type Stage, sameAsBefore, setStage } from './stage.ts'
 
-const activation = { timeout: '20s', confirmWithin: '16s', settle: '1s' }
+const activation = { timeout: '60s', confirmWithin: '60s', settle: '1s' }
 
 let stage: Stage
 
@@ -162,6 +163,8 @@ test('secrets made by the activation script are there after a deployment, a roll
   await goesBack(t, 'dave', { ...third, services: { ...services, broken: { type: 'oneshot', script: 'exit 1' } } })
   await holds(4, 'second')
 
+  const { check } = gate()
+  await stage.describeHost('dave', { checks: [check] })
   await stage.configure('dave', healthy('most secret', withSecret('fourth')))
   const deploying = stage.start('dave')
   await deploying.until(/^dave: verify$/m)
@@ -171,20 +174,23 @@ test('secrets made by the activation script are there after a deployment, a roll
   await deploying.finished
   t.equal((await stage.facts('dave')).running, running)
   await holds(1, 'second')
+  await stage.describeHost('dave', { checks: [] })
 })
 
 test("somebody else's switch during the confirmation window is left alone and reported", async (t) => {
   const theirs = (await goesThrough(t, 'dave', healthy('theirs'))).running
   const was = await goesThrough(t, 'dave', healthy('ours'))
-  await stage.describeHost('dave', { activation: { ...activation, confirmWithin: '20s', settle: '6s' } })
   await stage.configure('dave', healthy('ours, newer'))
 
   for (const how of ['test', 'switch'] as const) {
     await t.test(how, async (t) => {
+      const { check, open } = gate()
+      await stage.describeHost('dave', { checks: [check] })
       const deploying = stage.start('dave')
       await deploying.until(/^dave: verify$/m)
       if (how === 'switch') await stage.inside('dave', `nix-env -p /nix/var/nix/profiles/system --set ${theirs}`)
       await stage.inside('dave', `${theirs}/bin/switch-to-configuration ${how}`)
+      await open()
       const { outcomes, code } = await deploying.finished
       t.match(outcomes['dave'], { kind: 'needs hands', running: theirs, reason: /^somebody else switched to / })
       t.equal(code, 3)
@@ -194,6 +200,6 @@ test("somebody else's switch during the confirmation window is left alone and re
       t.match(is.history.at(-1), { outcome: 'left alone' })
     })
   }
-  await stage.describeHost('dave', { activation })
+  await stage.describeHost('dave', { checks: [] })
   await goesThrough(t, 'dave', healthy('ours at last'))
 })

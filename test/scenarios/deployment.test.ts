@@ -7,8 +7,8 @@ import * as lab from '../lab/lab.mjs'
 import { type Facts, sameAsBefore, type Stage, setStage } from './stage.ts'
 
 const megabyte = 2 ** 20
-const health = { http: 'http://dave.lab:8080/health', timeout: '2s', interval: '300ms' }
-const activation = { timeout: '30s', confirmWithin: '18s', settle: '1s' }
+const health = { http: 'http://dave.lab:8080/health', timeout: '5s', interval: '300ms' }
+const activation = { timeout: '60s', confirmWithin: '40s', settle: '1s' }
 
 let stage: Stage
 
@@ -91,8 +91,9 @@ test('control, forge and dave are three machines, and a path of 400 MB costs two
   t.ok(onDisk < 20 * megabyte, 'the closure never lands on the disk of control')
 
   const seen = watchDisk('control')
-  await lab.inside('control', 'head -c 100M /dev/zero > /home/ops/x; sleep 0.2; rm /home/ops/x')
+  await lab.inside('control', 'head -c 100M /dev/zero > /home/ops/x')
   t.ok(seen.stop() > 90 * megabyte, 'where a file of 100 MB would be seen')
+  await lab.inside('control', 'rm /home/ops/x')
 })
 
 test('after a good deployment everything on the host agrees, and its history tells of it', async (t) => {
@@ -137,9 +138,13 @@ test('after a good deployment everything on the host agrees, and its history tel
 
 /** What the journal of dave says of a deployment. */
 async function journalOf<T>(work: () => Promise<T>) {
-  const [, cursor = ''] = (await stage.inside('dave', 'journalctl -n 0 --show-cursor')).trim().split('-- cursor: ')
+  const [, cursor = ''] = (await stage.inside('dave', 'journalctl --sync; journalctl -n 0 --show-cursor'))
+    .trim()
+    .split('-- cursor: ')
   const result = await work()
-  const lines = (await stage.inside('dave', `journalctl -o cat --after-cursor '${cursor}'`)).split('\n')
+  const lines = (await stage.inside('dave', `journalctl --sync; journalctl -o cat --after-cursor '${cursor}'`)).split(
+    '\n',
+  )
   const ofLogins = /session-|user@|user-runtime-dir|user-\d+\.slice/
   return {
     ...result,

@@ -10,7 +10,7 @@ export async function eventually(machine: string, condition: string, seconds = 3
 }
 
 /** Until something seen from outside is so. Rejects when it isn't within a minute. */
-async function seen(what: string, look: () => boolean | Promise<boolean>): Promise<void> {
+export async function seen(what: string, look: () => boolean | Promise<boolean>): Promise<void> {
   for (let turn = 0; turn < 1200; turn++) {
     if (await look()) return
     await new Promise((resolve) => setTimeout(resolve, 50))
@@ -27,6 +27,25 @@ export const running = (machine: string, commandLine: RegExp) =>
 
 export const notRunning = (machine: string, commandLine: RegExp) =>
   seen(`${machine} does not run ${commandLine}`, () => !isRunning(machine, commandLine))
+
+/** Stops what matches as soon as it runs, in the middle of whatever it does; resolves with how it goes on. */
+export async function frozen(machine: string, commandLine: RegExp): Promise<() => void> {
+  const matching = () => lab.hostProcesses(machine).filter(({ argv }) => commandLine.test(argv.join(' ')))
+  const send = (signal: 'SIGSTOP' | 'SIGCONT') => {
+    for (const { pid } of matching()) {
+      try {
+        process.kill(pid, signal)
+      } catch {
+        // it has ended
+      }
+    }
+  }
+  await seen(`${machine} runs ${commandLine}`, () => {
+    send('SIGSTOP')
+    return matching().length > 0
+  })
+  return () => send('SIGCONT')
+}
 
 /** Until a host has heard that much more than now, in bytes. */
 export async function received(host: string, bytes: number): Promise<void> {

@@ -1,8 +1,9 @@
 /** Many hosts: each has its own story and its own outcome, and nobody waits for another one's trouble. */
 import { before, type Test, test } from 'tap'
 import * as lab from '../lab/lab.mjs'
-import { eventually } from './eventually.ts'
-import { type Facts, type Stage, type Told, sameAsBefore, setStage } from './stage.ts'
+import { eventually, running } from './eventually.ts'
+import { gate } from './gate.ts'
+import { type Facts, type Stage, sameAsBefore, setStage } from './stage.ts'
 
 const hosts = ['dave', 'erin', 'frank', 'grace'] as const
 type Host = (typeof hosts)[number]
@@ -10,7 +11,7 @@ type Host = (typeof hosts)[number]
 let stage: Stage
 
 before(async () => {
-  stage = await setStage({ hosts, defaults: { activation: { timeout: '20s', confirmWithin: '16s', settle: '1s' } } })
+  stage = await setStage({ hosts, defaults: { activation: { timeout: '120s', confirmWithin: '60s', settle: '1s' } } })
 })
 
 async function configureAll(knobs: Partial<Record<Host, Record<string, unknown>>>, motd: string) {
@@ -36,27 +37,23 @@ function isOn(t: Test, facts: Facts, message: string, before: Facts) {
   t.equal(facts.history.at(-1)?.['outcome'], 'deployed')
 }
 
-const lineOf = (told: Told, pattern: RegExp) => told.stderr.split('\n').findIndex((line) => pattern.test(line))
-
 test('one host is down, one is unhealthy: the others are deployed, and the summary is worst first', async (t) => {
   const was = await factsOf(...hosts)
   await lab.powerOff('grace')
   // Its switch takes longer than all of the others' story.
-  const ill = { type: 'oneshot', script: 'sleep 12; exit 1', remainAfterExit: true }
+  const { wait, open } = gate('frank')
+  const ill = { type: 'oneshot', script: `${wait}; exit 1`, remainAfterExit: true }
   await configureAll({ frank: { services: { ill } } }, 'first')
-  const told = await stage.deploy('--all', '--plain', '-v')
+  const deploying = stage.start('--all', '--plain', '-v')
+  for (const host of ['dave', 'erin']) await deploying.until(new RegExp(`^${host}: deployed`, 'm'))
+  await open()
+  const told = await deploying.finished
   t.equal(told.code, 1)
   t.same(summary(told.stdout), {
     hosts: ['frank rolled back', 'grace unreachable', 'dave deployed', 'erin deployed'],
     totals: '1 rolled back, 1 unreachable, 2 deployed',
   })
   t.match(told.stdout, /frank +rolled back +ill\.service failed/)
-  for (const host of ['dave', 'erin'])
-    t.ok(
-      lineOf(told, new RegExp(`^${host}: deployed`)) < lineOf(told, /^frank: roll back$/),
-      `${host} did not wait for frank`,
-    )
-
   const is = await factsOf('dave', 'erin', 'frank')
   isOn(t, is.dave, 'dave', was.dave)
   isOn(t, is.erin, 'erin', was.erin)
@@ -84,16 +81,33 @@ test('one configuration does not evaluate and one does not build: their hosts ar
   isOn(t, is.grace, 'grace', was.grace)
 })
 
-test('a host that hangs holds up nobody', async (t) => {
+test('a host that hangs, before or after the login, holds up nobody', async (t) => {
   await configureAll({}, 'third')
+  const was = await factsOf('frank')
   await lab.linkDown('erin')
-  const told = await stage.deploy('--all', '--plain', '-v')
-  await lab.linkUp('erin')
-  t.equal(told.code, 4)
-  t.same(summary(told.stdout).totals, '1 unreachable, 3 deployed')
-  const lost = lineOf(told, /^erin: unreachable/)
-  for (const host of ['dave', 'frank', 'grace'])
-    t.ok(lineOf(told, new RegExp(`^${host}: copy`)) < lost, `${host} did not wait for erin`)
+  // The answer to the first question that frank is asked takes for ever.
+  const { wait, open } = gate('frank')
+  await stage.inside(
+    'frank',
+    `mv /usr/bin/df /usr/bin/df.away && printf '#!/bin/sh\n%s' '${wait}' > /usr/bin/df && chmod +x /usr/bin/df`,
+  )
+  t.teardown(async () => {
+    await lab.linkUp('erin')
+    await open()
+    await stage.inside('frank', 'mv /usr/bin/df.away /usr/bin/df')
+  })
+  const deploying = stage.start('--all', '--plain', '-v')
+  await running('frank', /^\/bin\/sh \S*\/df /)
+  for (const host of ['dave', 'grace']) await deploying.until(new RegExp(`^${host}: deployed`, 'm'))
+  t.notMatch(deploying.toldSoFar(), /^frank: (evaluate|build|copy)$/m, 'frank hangs still')
+  const told = await deploying.finished
+  t.equal(told.code, 1)
+  t.same(summary(told.stdout), {
+    hosts: ['frank untouched', 'erin unreachable', 'dave deployed', 'grace deployed'],
+    totals: '1 untouched, 1 unreachable, 2 deployed',
+  })
+  t.match(told.stdout, /frank +untouched +.* took longer than 60 s/)
+  sameAsBefore(t, was.frank, (await factsOf('frank')).frank)
 })
 
 test('four hosts are evaluated together: the builder runs nix as often as for one', async (t) => {

@@ -1,11 +1,14 @@
 /** Whatever dies on the way: the host ends on the new system, confirmed, or exactly as it was before. */
 import { before, type Test, test } from 'tap'
 import * as lab from '../lab/lab.mjs'
-import { inState, notRunning, over, received, running } from './eventually.ts'
+import { eventually, frozen, inState, notRunning, over, received } from './eventually.ts'
+import { before as beforeThe, gate } from './gate.ts'
 import { type Facts, type Running, type Stage, sameAsBefore, setStage } from './stage.ts'
 
-/** The shortest window that is accepted without health checks: a login, the settle time, the confirmation. */
-const activation = { timeout: '20s', confirmWithin: '14s', settle: '1s' }
+/** No time to settle: what has to happen while a host is verified waits at a gate. */
+const activation = { timeout: '60s', confirmWithin: '60s', settle: '0s' }
+/** For those whose end has to be waited for: the shortest window that holds a login, a check and the confirmation. */
+const impatient = { ...activation, confirmWithin: '18s' }
 
 let stage: Stage
 let attempts = 0
@@ -15,9 +18,10 @@ before(async () => {
 })
 
 /** A configuration that the host hasn't had yet. */
-function somethingNew({ big, ...knobs }: Record<string, unknown> = {}) {
+async function somethingNew({ big, ...knobs }: Record<string, unknown> = {}, fields: Record<string, unknown> = {}) {
   attempts++
-  return stage.configure('dave', { motd: `attempt ${attempts}`, ...knobs, ...(big ? { bigPath: 200 + attempts } : {}) })
+  await stage.describeHost('dave', { activation, checks: [], ...fields })
+  await stage.configure('dave', { motd: `attempt ${attempts}`, ...knobs, ...(big ? { bigPath: 200 + attempts } : {}) })
 }
 
 /** Both systems are in order and nothing is left; says which one it is. */
@@ -51,43 +55,93 @@ async function nextWorks(t: Test) {
   return outcome.kind
 }
 
+/** Knobs: a unit of the new system whose start, or whose end, waits at a gate. */
+const slowToStart = (wait: string) => ({ slow: { type: 'oneshot', script: wait, remainAfterExit: true } })
+const slowToStop = (wait: string) => ({
+  slow: { type: 'oneshot', script: 'true', preStop: wait, remainAfterExit: true },
+})
+
 interface Moment {
   readonly name: string
   readonly knobs?: Record<string, unknown>
-  /** until the deployment is in the middle of it */
-  reached(deploying: Running): Promise<void>
+  readonly checks?: readonly Record<string, unknown>[]
+  /** done before the deployment is started */
+  prepare?(): Promise<unknown>
+  /** until the deployment is in the middle of it; where there is a `release`, it stays there */
+  reached(deploying: Running): Promise<unknown>
+  release?(): unknown
+}
+
+/** Where the builder or the copy is stopped, so that nobody has to be quicker than it. */
+function freezing(machine: string, commandLine: RegExp, first: () => Promise<unknown> = async () => {}) {
+  let thaw = () => {}
+  return {
+    async reached() {
+      await first()
+      thaw = await frozen(machine, commandLine)
+    },
+    release: () => thaw(),
+  }
 }
 
 const moments = {
-  preflight: { name: 'preflight', reached: (deploying) => deploying.until(/^dave: preflight$/m) },
-  evaluation: {
+  preflight: () => ({
+    name: 'preflight',
+    prepare: () => lab.linkDown('dave'),
+    reached: (deploying) => deploying.until(/^dave: preflight$/m),
+    release: () => lab.linkUp('dave'),
+  }),
+  evaluation: () => ({
     name: 'evaluation',
     knobs: { evaluationCost: 2_000_000 },
-    reached: () => running('forge', /^nix .*eval /),
+    ...freezing('forge', /^nix .*eval /),
+  }),
+  build: () => ({ name: 'build', knobs: { buildSeconds: 4 }, ...freezing('forge', /^sleep 4$/) }),
+  copy: () => ({
+    name: 'copy',
+    knobs: { big: true },
+    ...freezing('dave', /nix-daemon --stdio/, () => received('dave', 50e6)),
+  }),
+  activation: () => {
+    const { wait, open } = gate()
+    const reached = () => eventually('dave', 'systemctl is-active slow | grep -qx activating')
+    return { name: 'activation', knobs: { services: slowToStart(wait) }, reached, release: open }
   },
-  build: { name: 'build', knobs: { buildSeconds: 4 }, reached: () => running('forge', /^sleep 4$/) },
-  copy: { name: 'copy', knobs: { big: true }, reached: () => received('dave', 50e6) },
-  activation: {
-    name: 'activation',
-    knobs: { services: { slow: { type: 'oneshot', script: 'sleep 3', remainAfterExit: true } } },
-    reached: () => running('dave', /^sleep 3$/),
+  verification: () => {
+    const { check, open } = gate()
+    return {
+      name: 'verification',
+      checks: [check],
+      reached: (deploying) => deploying.until(/^dave: verify$/m),
+      release: open,
+    }
   },
-  verification: { name: 'verification', reached: (deploying) => deploying.until(/^dave: verify$/m) },
-  confirmation: { name: 'confirmation', reached: (deploying) => deploying.until(/^dave: confirm$/m) },
-  permanence: { name: 'setting of profile and boot loader', reached: () => inState('dave', 'confirming') },
-} satisfies Record<string, Moment>
+  confirmation: () => ({ name: 'confirmation', reached: (deploying) => deploying.until(/^dave: confirm$/m) }),
+  permanence: () => {
+    const there = gate()
+    return {
+      name: 'setting of profile and boot loader',
+      knobs: beforeThe('boot', there),
+      reached: () => inState('dave', 'confirming'),
+      release: there.open,
+    }
+  },
+} satisfies Record<string, () => Moment>
 
 const ofTheBuilder = /^nix .*eval |nix-daemon --stdio|^sleep 4$/
 
 test('the deployment is killed at any moment, and the host ends confirmed or exactly as before', async (t) => {
   const outcomes: Record<string, string> = {}
-  for (const { name, knobs, reached } of Object.values<Moment>(moments)) {
+  for (const makeMoment of Object.values<() => Moment>(moments)) {
+    const { name, knobs, checks, prepare, reached, release } = makeMoment()
     await t.test(`killed during the ${name}`, async (t) => {
-      await somethingNew(knobs)
+      await somethingNew(knobs, { checks: checks ?? [], activation: impatient })
       const was = await stage.facts('dave')
+      await prepare?.()
       const deploying = stage.start('dave')
       await reached(deploying)
       await deploying.signal('KILL')
+      await release?.()
       await deploying.finished
       await over('dave', stage)
       await notRunning('dave', /nix-daemon --stdio/)
@@ -98,31 +152,38 @@ test('the deployment is killed at any moment, and the host ends confirmed or exa
       const told = is.history.slice(was.history.length).map(({ outcome, reason }) => [outcome, reason])
       if (ended === 'confirmed') t.same(told, [['deployed', '']])
       else if (/activation|verification|confirmation/.test(name))
-        t.same(told, [['rolled back', 'nobody confirmed within 14 s']])
+        t.same(told, [['rolled back', 'nobody confirmed within 18 s']])
       else t.same(told, [])
       t.equal(await nextWorks(t), ended === 'confirmed' ? 'unchanged' : 'deployed')
     })
   }
-  t.match(outcomes, { preflight: 'as before', verification: 'as before', [moments.permanence.name]: 'confirmed' })
+  const { permanence, confirmation, ...beforehand } = moments
+  for (const moment of Object.values(beforehand)) t.equal(outcomes[moment().name], 'as before')
+  t.equal(outcomes[permanence().name], 'confirmed')
+  t.ok(outcomes[confirmation().name])
 })
 
 /** Ctrl-C at that moment, with a person looking on. */
-async function interrupted({ knobs, reached }: Moment) {
-  await somethingNew(knobs)
+async function interrupted({ knobs, checks, prepare, reached, release }: Moment) {
+  await somethingNew(knobs, { checks: checks ?? [] })
   const was = await stage.facts('dave')
+  await prepare?.()
   const deploying = stage.start('dave', '--plain', '-v')
   await reached(deploying)
   await deploying.signal('INT')
+  await deploying.until(/^stopping: hosts are left safe \(press again to stop waiting\)$/m)
+  await release?.()
   return { was, ...(await deploying.finished) }
 }
 
 test('Ctrl-C before the activation stops at once and changes nothing', async (t) => {
-  for (const moment of [moments.evaluation, moments.build, moments.copy] as const) {
+  for (const makeMoment of [moments.preflight, moments.evaluation, moments.build, moments.copy]) {
+    const moment = makeMoment()
     await t.test(`during the ${moment.name}`, async (t) => {
-      const { was, code, stdout, stderr } = await interrupted(moment)
+      const { was, code, stdout } = await interrupted(moment)
       t.equal(code, 130)
-      t.match(stderr, 'stopping: hosts are left safe (press again to stop waiting)')
-      t.match(stdout, /^\S+ dave +interrupted +interrupted before activation; nothing was changed\b/)
+      t.match(stdout, /^\S+ dave {2}interrupted {2}interrupted before activation; nothing was changed \(/)
+      t.equal(/, \d+\.\d MB sent\)/.test(stdout), moment.name === 'copy', 'what was sent is told')
       await notRunning('forge', ofTheBuilder)
       await notRunning('dave', /nix-daemon --stdio/)
       sameAsBefore(t, was, await stage.facts('dave'))
@@ -132,14 +193,14 @@ test('Ctrl-C before the activation stops at once and changes nothing', async (t)
 })
 
 test('Ctrl-C after the activation began makes the host go back, and waits for it', async (t) => {
-  for (const moment of [moments.activation, moments.verification] as const) {
+  for (const makeMoment of [moments.activation, moments.verification]) {
+    const moment = makeMoment()
     await t.test(`during the ${moment.name}`, async (t) => {
-      const { was, code, stdout, stderr } = await interrupted(moment)
+      const { was, code, stdout } = await interrupted(moment)
       const is = await stage.facts('dave')
       t.equal(code, 130)
-      t.match(stderr, 'stopping: hosts are left safe (press again to stop waiting)')
       const system = was.running.replace(/.*\/(.{8})[^-]*-/, '$1-')
-      t.match(stdout, new RegExp(`^\\S+ dave +rolled back +interrupted\\b.*\\b${system}\\b`))
+      t.match(stdout, new RegExp(`^\\S+ dave {2}rolled back {2}interrupted \\(back on generation \\d+, ${system}, `))
       sameAsBefore(t, was, is)
       t.match(is.history.slice(was.history.length), [{ outcome: 'rolled back', reason: 'interrupted' }])
     })
@@ -147,12 +208,22 @@ test('Ctrl-C after the activation began makes the host go back, and waits for it
   t.equal(await nextWorks(t), 'deployed')
 })
 
-const goesBackBy = /left to roll back +interrupted; the host goes back by itself by (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)/
+test('Ctrl-C when the confirmation was given already is too late: deployed, confirmed, and told so', async (t) => {
+  const { was, code, stdout } = await interrupted(moments.permanence())
+  t.equal(code, 130)
+  t.match(stdout, /^\S+ dave {2}deployed {2}/)
+  const is = await stage.facts('dave')
+  t.equal(endedWell(t, was, is), 'confirmed')
+  t.match(is.history.slice(was.history.length), [{ outcome: 'deployed', reason: '' }])
+  t.equal(await nextWorks(t), 'unchanged')
+})
+
+const goesBackBy = /left to roll back {2}interrupted; the host goes back by itself by (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)/
 
 test('Ctrl-C twice leaves at once, says until when the host has gone back, and it does', async (t) => {
   await t.test('while the host is going back already', async (t) => {
-    const slowToStop = { type: 'oneshot', script: 'true', preStop: 'sleep 5', remainAfterExit: true }
-    await somethingNew({ services: { slow: slowToStop } })
+    const [verified, stopped] = [gate(), gate()]
+    await somethingNew({ services: slowToStop(stopped.wait) }, { checks: [verified.check] })
     const was = await stage.facts('dave')
     const deploying = stage.start('dave', '--plain', '-v')
     await deploying.until(/^dave: verify$/m)
@@ -165,12 +236,14 @@ test('Ctrl-C twice leaves at once, says until when the host has gone back, and i
     t.match(stderr, 'not waiting any longer (press again to leave at once)')
     t.match(stdout, goesBackBy)
     t.match(stdout, '`deploy status`')
+    await stopped.open()
     await over('dave', stage)
     sameAsBefore(t, was, await stage.facts('dave'))
   })
 
   await t.test('while the host cannot even be told', async (t) => {
-    await somethingNew()
+    const { check, open } = gate()
+    await somethingNew({}, { checks: [check] })
     const was = await stage.facts('dave')
     const deploying = stage.start('dave', '--plain', '-v')
     await deploying.until(/^dave: verify$/m)
@@ -184,46 +257,47 @@ test('Ctrl-C twice leaves at once, says until when the host has gone back, and i
     const [, until = ''] = goesBackBy.exec(stdout) ?? []
     t.match(state, /^awaiting/, 'it still waits for a confirmation')
     await over('dave', stage)
-    const ended = Date.parse(`${(await stage.inside('dave', 'date -u +%Y-%m-%dT%H:%M:%S')).trim()}Z`)
-    t.ok(ended <= Date.parse(`${until}Z`), 'no later than it was said')
     await lab.linkUp('dave')
     const is = await stage.facts('dave')
     sameAsBefore(t, was, is)
-    t.match(is.history.at(-1), { outcome: 'rolled back', reason: 'nobody confirmed within 14 s' })
+    t.match(is.history.at(-1), { outcome: 'rolled back', reason: 'nobody confirmed within 60 s' })
+    t.ok(Date.parse(is.history.at(-1)?.['ended'] ?? '') <= Date.parse(`${until}Z`), 'no later than it was said')
+    await open()
   })
   t.equal(await nextWorks(t), 'deployed')
 })
 
 test('what the deployment runs on the host is killed or stopped, and the deployment comes to its end all the same', async (t) => {
-  const slow = (id: string) => ({ slow: { type: 'oneshot', script: `: ${id}; sleep 3`, remainAfterExit: true } })
   const broken = { broken: { type: 'oneshot', script: 'exit 1' } }
   const killed = "systemctl kill -s KILL 'deploy-*'"
   const stopped = "systemctl stop 'deploy-*'"
   const cases = [
     {
       when: 'activating',
-      knobs: { services: slow('one') },
-      reached: () => running('dave', /^sleep 3$/),
       script: killed,
       outcome: { kind: 'rolled back', reason: 'the process that watched the switch was killed' },
     },
     { when: 'awaiting', script: killed, outcome: { kind: 'deployed', reason: '' } },
     { when: 'confirming', script: killed, outcome: { kind: 'deployed', reason: '' } },
-    {
-      when: 'rolling-back',
-      knobs: { services: { ...broken, ...slow('two') } },
-      script: killed,
-      outcome: { kind: 'rolled back', reason: 'broken.service failed' },
-    },
+    { when: 'rolling-back', script: killed, outcome: { kind: 'rolled back', reason: 'broken.service failed' } },
     { when: 'awaiting', script: stopped, outcome: { kind: 'deployed', reason: '' } },
-  ]
-  for (const { when, knobs, reached, script, outcome } of cases) {
+  ] as const
+  for (const { when, script, outcome } of cases) {
     await t.test(`${script} while it is ${when}`, async (t) => {
-      await somethingNew(knobs)
+      const held = gate()
+      const knobs = {
+        activating: { services: slowToStart(held.wait) },
+        awaiting: {},
+        confirming: beforeThe('boot', held),
+        'rolling-back': { services: { ...broken, ...slowToStop(held.wait) } },
+      }[when]
+      await somethingNew(knobs, { checks: when === 'awaiting' ? [held.check] : [] })
       const was = await stage.facts('dave')
       const deploying = stage.start('dave')
-      await (reached ?? (() => inState('dave', when)))()
+      await inState('dave', when)
+      if (when === 'activating') await eventually('dave', 'systemctl is-active slow | grep -qx activating')
       await stage.inside('dave', script)
+      await held.open()
       const { outcomes } = await deploying.finished
       t.match(outcomes['dave'], outcome)
       t.equal(endedWell(t, was, await stage.facts('dave')), outcome.kind === 'deployed' ? 'confirmed' : 'as before')
@@ -233,7 +307,8 @@ test('what the deployment runs on the host is killed or stopped, and the deploym
 
 test('the power fails between activation and confirmation: the host boots what ran before', async (t) => {
   const kernel = (version: string) => ({ kernel: { version, size: 3_000_000 } })
-  await somethingNew(kernel('7.0.1'))
+  const { check, open } = gate()
+  await somethingNew(kernel('7.0.1'), { checks: [check] })
   const was = await stage.facts('dave')
   const deploying = stage.start('dave')
   await deploying.until(/^dave: verify$/m)
@@ -249,6 +324,7 @@ test('the power fails between activation and confirmation: the host boots what r
   const is = await factsAfterPowerCut()
   t.same({ ...is, booted: was.booted }, { ...was, history: is.history })
   t.equal(is.booted, was.running)
+  await open()
   t.equal(await nextWorks(t), 'deployed')
 
   // Right after the confirmation, with nobody having waited for anything to be written back.
@@ -263,23 +339,38 @@ test('the power fails between activation and confirmation: the host boots what r
 })
 
 test('the power fails while profile and boot loader are being set: one of the two systems boots', async (t) => {
-  await somethingNew({ kernel: { version: '7.0.2', size: 3_000_000 } })
-  const was = await stage.facts('dave')
-  const deploying = stage.start('dave')
-  await inState('dave', 'confirming')
-  await lab.powerCut('dave')
-  await lab.powerOn('dave')
-  const { code, outcomes } = await deploying.finished
-  const is = await factsAfterPowerCut()
-  const asked = outcomes['dave']?.toplevel ?? ''
-  t.ok([was.running, asked].includes(is.running), is.running)
-  t.equal(is.boot, is.running)
-  t.same(is.leftBehind, [])
-  t.ok(outcomes['dave']?.kind === 'deployed' ? is.running === asked && code === 0 : code !== 0, 'the truth is told')
-  await nextWorks(t)
-  await lab.powerCut('dave')
-  await lab.powerOn('dave')
-  t.equal((await stage.facts('dave')).running, asked)
+  const halfway = gate()
+  const cases = {
+    'when the profile is set and the boot loader is not': {
+      knobs: beforeThe('boot', halfway),
+      reached: () => eventually('dave', 'grep -qs "switch-to-configuration boot" /run/deploy/*/log'),
+    },
+    'at any moment of it': { knobs: {}, reached: (deploying: Running) => deploying.until(/^dave: confirm$/m) },
+  }
+  let version = 0
+  for (const [name, { knobs, reached }] of Object.entries(cases)) {
+    await t.test(name, async (t) => {
+      version++
+      await somethingNew({ ...knobs, kernel: { version: `7.1.${version}`, size: 3_000_000 } })
+      const was = await stage.facts('dave')
+      const deploying = stage.start('dave')
+      await reached(deploying)
+      await lab.powerCut('dave')
+      await lab.powerOn('dave')
+      const { code, outcomes } = await deploying.finished
+      const is = await factsAfterPowerCut()
+      const asked = outcomes['dave']?.toplevel ?? ''
+      t.ok([was.running, asked].includes(is.running), is.running)
+      t.equal(is.boot, is.running)
+      t.same(is.leftBehind, [])
+      t.ok(outcomes['dave']?.kind === 'deployed' ? is.running === asked && code === 0 : code !== 0, 'the truth is told')
+      await halfway.open()
+      await nextWorks(t)
+      await lab.powerCut('dave')
+      await lab.powerOn('dave')
+      t.equal((await stage.facts('dave')).running, asked)
+    })
+  }
 })
 
 test('the power fails in the middle of a copy: the next deployment works, and the store is whole', async (t) => {
@@ -287,6 +378,7 @@ test('the power fails in the middle of a copy: the next deployment works, and th
   const was = await factsAfterPowerCut()
   const deploying = stage.start('dave')
   await received('dave', 60e6)
+  await frozen('dave', /nix-daemon --stdio/)
   await lab.powerCut('dave')
   await lab.powerOn('dave')
   const { code, outcomes } = await deploying.finished

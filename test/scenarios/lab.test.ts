@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'tap'
 import * as lab from '../lab/lab.mjs'
+import { seen } from './eventually.ts'
 
 before(() => lab.fresh(['forge', 'dave', 'control']))
 
@@ -95,7 +96,7 @@ test('a reboot reads the boot menu again, and a short kernel boots nothing', asy
     const boot = lab.bootOf('dave')
     return boot?.kind === 'nixos' ? boot.label : boot?.kind
   }
-  while (label() !== 'nixos-1-default') await new Promise((resolve) => setTimeout(resolve, 50))
+  await seen('dave boots the other entry', () => label() === 'nixos-1-default')
   await lab.powerOn('dave')
   t.pass('it boots the other entry')
 

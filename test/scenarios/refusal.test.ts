@@ -1,13 +1,14 @@
 /** What can't work is refused before anything is copied, and what another one does is left alone. */
 import { before, type Test, test } from 'tap'
 import * as lab from '../lab/lab.mjs'
-import { inState, running } from './eventually.ts'
+import { eventually, inState } from './eventually.ts'
+import { gate } from './gate.ts'
 import { type Stage, sameAsBefore, setStage } from './stage.ts'
 
 let stage: Stage
 
 before(async () => {
-  stage = await setStage({ defaults: { activation: { timeout: '20s', confirmWithin: '14s', settle: '1s' } } })
+  stage = await setStage({ defaults: { activation: { timeout: '60s', confirmWithin: '60s', settle: '1s' } } })
   await stage.configure('dave', { motd: 'something new', bigPath: 60 })
 })
 
@@ -121,16 +122,18 @@ test('a host that is down is unreachable', async (t) => {
 })
 
 test('the disk gets full after the copy: the host goes back to what it ran', async (t) => {
-  const slow = { type: 'oneshot', script: 'sleep 3', remainAfterExit: true }
+  const { wait, open } = gate()
+  const slow = { type: 'oneshot', script: wait, remainAfterExit: true }
   await stage.configure('dave', { motd: 'full', kernel: { version: '7.0.0', size: 3_000_000 }, services: { slow } })
   const was = await stage.facts('dave')
   const deploying = stage.start('dave')
-  await running('dave', /^sleep 3$/)
+  await eventually('dave', 'systemctl is-active slow | grep -qx activating')
   await lab.inside(
     'dave',
     'fallocate -l $(stat -f -c "%f * %S - 2000000" /nix | xargs expr) /nix/full; cat /dev/zero > /nix/fuller',
   )
   await inState('dave', 'activating')
+  await open()
   const { code, outcomes } = await deploying.finished
   t.match(outcomes['dave'], {
     kind: 'rolled back',
@@ -142,7 +145,8 @@ test('the disk gets full after the copy: the host goes back to what it ran', asy
 })
 
 test('a second deployment is refused while the first one is under way, and names who holds the host', async (t) => {
-  const slow = { type: 'oneshot', script: 'sleep 6', remainAfterExit: true }
+  const { wait, open } = gate()
+  const slow = { type: 'oneshot', script: wait, remainAfterExit: true }
   await stage.configure('dave', { motd: 'first', services: { slow } })
   const first = stage.start('dave')
   await inState('dave', 'activating')
@@ -153,6 +157,7 @@ test('a second deployment is refused while the first one is under way, and names
     sentBytes: 0,
   })
   t.equal(code, 4)
+  await open()
   const { outcomes, code: firstCode } = await first.finished
   t.match(outcomes['dave'], { kind: 'deployed' })
   t.equal(firstCode, 0)

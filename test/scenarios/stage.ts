@@ -195,6 +195,8 @@ export interface Running {
   readonly finished: Promise<Told>
   /** Resolves when what was printed on stderr so far matches; rejects when it ended before. */
   until(pattern: RegExp): Promise<void>
+  /** What was printed on stderr so far. */
+  toldSoFar(): string
   /** Sends a signal to the deploy process on control; INT to all that it started too, as a terminal does. */
   signal(name: 'KILL' | 'TERM' | 'INT' | 'HUP'): Promise<void>
 }
@@ -239,6 +241,7 @@ function startDeploy(argv: readonly string[]): Running {
   return {
     finished,
     until,
+    toldSoFar: () => stderr,
     async signal(name) {
       await until(/^pid \d+$/m)
       const pid = /^pid (\d+)$/m.exec(stderr)?.[1]

@@ -1,5 +1,7 @@
 /** New systems that take away what going back needs: the way back must not depend on them. */
 import { before, test } from 'tap'
+import { running } from './eventually.ts'
+import { before as beforeThe, gate } from './gate.ts'
 import { type Stage, sameAsBefore, setStage } from './stage.ts'
 
 let stage: Stage
@@ -93,14 +95,19 @@ test('Ctrl-C just as the activation begins leaves the host as it was, and says s
   await stage.configure('dave', { motd: 'settled' })
   t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
   const was = await stage.facts('dave')
-  await stage.configure('dave', { motd: 'interrupted at the worst moment' })
-  const running = stage.start('dave')
-  await running.until(/dave: copy: .*(paths|had)/)
-  await running.signal('INT')
-  const told = await running.finished
+  const begun = gate()
+  await stage.configure('dave', { motd: 'interrupted at the worst moment', ...beforeThe('check', begun) })
+  const deploying = stage.start('dave')
+  await deploying.until(/dave: copy: .*(paths|had)/)
+  // The host has taken the lock, and does not answer yet.
+  await running('dave', /switch-to-configuration check$/)
+  await deploying.signal('INT')
+  await deploying.until(/^stopping: /m)
+  await begun.open()
+  const told = await deploying.finished
   t.equal(told.code, 130)
   const { kind, reason } = told.outcomes['dave'] ?? {}
-  t.match(kind, /^(interrupted|rolled back|untouched)$/)
+  t.match(kind, /^(rolled back|untouched)$/)
   t.match(reason, /interrupted/)
   sameAsBefore(t, was, await stage.facts('dave'))
 })
