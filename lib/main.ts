@@ -19,6 +19,7 @@ export async function main(words: readonly string[], streams: Streams = process)
 
 async function run(words: readonly string[], terminal: OpenTerminal, env: Streams['env']): Promise<number> {
   let interrupts: Interrupts | undefined
+  const debug = Boolean(env['DEPLOY_DEBUG'])
   try {
     const { parseArguments } = await import('./cli/arguments.ts')
     const { verbs } = await import('./cli/verbs.ts')
@@ -31,12 +32,12 @@ async function run(words: readonly string[], terminal: OpenTerminal, env: Stream
     }
     const { listenForInterrupts } = await import('./edge/interrupt.ts')
     interrupts = listenForInterrupts((text) => terminal.err.print([[text]]))
-    return await orCrash(parsed.run(await controlMachine(terminal, interrupts)))
+    return await orCrash(parsed.run(await controlMachine({ terminal, interrupts, debug })))
   } catch (thrown) {
     // Whatever is thrown after Ctrl-C is most likely thrown because of it.
     const error = interrupts?.signal.aborted && !(thrown instanceof Problem) ? interrupts.signal.reason : thrown
     const { tellFailure } = await import('./cli/failure.ts')
-    return tellFailure(error, { words, terminal, debug: Boolean(env['DEPLOY_DEBUG']) })
+    return tellFailure(error, { words, terminal, debug })
   } finally {
     interrupts?.release()
   }
@@ -56,7 +57,10 @@ async function orCrash<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-async function controlMachine(terminal: OpenTerminal, interrupts: Interrupts): Promise<ControlMachine> {
+async function controlMachine(
+  given: Pick<Parts, 'terminal' | 'interrupts'> & { debug: boolean },
+): Promise<ControlMachine> {
+  const { terminal, interrupts, debug } = given
   const [{ systemClock }, { currentDirectory, readText }] = await Promise.all([
     import('./edge/clock.ts'),
     import('./edge/files.ts'),
@@ -67,6 +71,7 @@ async function controlMachine(terminal: OpenTerminal, interrupts: Interrupts): P
     files: { read: readText },
     directory: currentDirectory(),
     signal: interrupts.signal,
+    debug,
     open: (inventory, report) => openTools({ inventory, report, terminal, interrupts }),
   }
 }
@@ -93,6 +98,7 @@ async function openTools({ inventory, report, terminal, interrupts }: Parts): Pr
   const here = local.localMachine()
   const network = ssh.sshNetwork({
     password: (name) => terminal.askHidden(`sudo password for ${name}: `, interrupts.signal),
+    warn: (host, text) => report({ kind: 'warning', host, text }),
     trace: (host, line) => report({ kind: 'log', host, stage: 'preflight', line }),
   })
   const made = new Map<string, Builder>()

@@ -49,8 +49,12 @@ export function parseHistory(text: string): HistoryEntry[] {
   })
 }
 
-export async function readHistory(machine: Machine, program: HostProgram): Promise<HistoryEntry[]> {
-  const finished = await machine.run(verbCommand('history'), { input: program, timeoutMs: 60_000 })
+export async function readHistory(
+  machine: Machine,
+  program: HostProgram,
+  signal: AbortSignal,
+): Promise<HistoryEntry[]> {
+  const finished = await machine.run(verbCommand('history'), { input: program, timeoutMs: 60_000, signal })
   if (finished.code !== 0) throw await whyNot(machine, finished)
   return parseHistory(finished.stdout)
 }

@@ -2,7 +2,7 @@
 import { exitCode, exitCodes, kindOf, type Outcome, type OutcomeKind } from '../deployment/outcome.ts'
 import type { Each } from '../deployment/realise.ts'
 import type { Host } from '../inventory/inventory.ts'
-import { Problem } from '../problem.ts'
+import { Problem, partsOf } from '../problem.ts'
 import { bad, careful, type Line, strong } from '../screen/line.ts'
 import { padded, wrapped } from '../screen/width.ts'
 import { below } from './below.ts'
@@ -27,16 +27,16 @@ export const foundOf = <T>(hosts: readonly Host[], each: Each<T>): Found<T>[] =>
   hosts.map(({ name }) => ({ host: name, result: each.get(name) ?? new Problem('nothing came of it', { host: name }) }))
 
 export function concludeOutcomes(outcomes: readonly Outcome[], output: Output, machine: ControlMachine): number {
-  const code = codeOf(
-    outcomes.map(({ kind }) => kind),
-    machine,
-  )
+  const ends = { kinds: outcomes.map(({ kind }) => kind), someInternal: outcomes.some(({ internal }) => internal) }
+  const code = codeOf(ends, machine)
   const { out } = machine.terminal
   if (output.json) out.write(jsonText({ outcomes, exitCode: code }))
   else {
     // Apart from the hosts that were told of as they ended.
     if (outcomes.length > 1 && machine.terminal.animates) machine.terminal.err.print([[]])
-    out.print(summaryLines(outcomes, { columns: out.columns, verbose: output.verbose ?? false }))
+    const showsStack = output.verbose || machine.debug
+    const shown = outcomes.map((outcome) => (outcome.internal && !showsStack ? { ...outcome, detail: '' } : outcome))
+    out.print(summaryLines(shown, { columns: out.columns, verbose: output.verbose ?? false }))
   }
   return code
 }
@@ -61,7 +61,8 @@ export function concludeFindings<T>(
     if (result instanceof Problem) return [kindOf(result)]
     return telling.isBad?.(result) ? ['untouched'] : []
   })
-  const code = codeOf(kinds, machine)
+  const someInternal = found.some(({ result }) => result instanceof Problem && result.kind === 'internal')
+  const code = codeOf({ kinds, someInternal }, machine)
   const { out } = machine.terminal
   if (output.json) {
     const hosts = found.map(({ host, result }) =>
@@ -72,9 +73,15 @@ export function concludeFindings<T>(
   }
   const width = hostWidth(found.map(({ host }) => host))
   const room = { columns: out.columns, verbose: output.verbose ?? false }
+  const stackless = (problem: Problem) =>
+    problem.kind === 'internal' && !output.verbose && !machine.debug
+      ? new Problem(problem.message, { ...partsOf(problem), detail: '' })
+      : problem
   for (const { host, result } of found) {
     const name = padded(host, width)
-    out.print(result instanceof Problem ? failureLines(name, result, room) : telling.lines(name, result, room))
+    out.print(
+      result instanceof Problem ? failureLines(name, stackless(result), room) : telling.lines(name, result, room),
+    )
   }
   return code
 }
@@ -90,8 +97,11 @@ function failureLines(name: string, problem: Problem, room: Room): Line[] {
 }
 
 /** Somebody who pressed Ctrl-C is told so, unless there is something worse to tell. */
-const codeOf = (kinds: readonly OutcomeKind[], { signal }: ControlMachine): number => {
-  const code = exitCode(kinds)
+const codeOf = (
+  { kinds, someInternal }: { kinds: readonly OutcomeKind[]; someInternal: boolean },
+  { signal }: ControlMachine,
+): number => {
+  const code = exitCode(kinds, someInternal)
   return signal.aborted && code !== exitCodes.needsHands ? exitCodes.interrupted : code
 }
 

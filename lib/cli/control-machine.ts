@@ -14,6 +14,8 @@ export interface ControlMachine {
   readonly directory: string
   /** Aborted by the first Ctrl-C and by the signals that ask a program to end. */
   readonly signal: AbortSignal
+  /** Show where in the program an internal error comes from. */
+  readonly debug: boolean
   /** The way to hosts and builders. The caller closes it. */
   open(inventory: Inventory, report: Report): Promise<OpenTools>
 }

@@ -25,6 +25,10 @@ export interface CopyRequest {
   readonly substitute: boolean
   /** free bytes in the host's store, when known: more than that is not begun */
   readonly freeBytes: number | undefined
+  /** asks for them once more: what the host fetched by itself takes room as well */
+  freeBytesNow(): Promise<number | undefined>
+  /** called at every sign of life of either store */
+  onMove(): void
   onProgress(progress: CopyProgress): void
   readonly signal: AbortSignal
 }

@@ -2,7 +2,8 @@
  * From the builder to the host through this machine: one pass over two connections, nothing on disk, and no more in
  * memory than what is between two pieces of a NAR.
  */
-import type { Nar, PathInfo, Store } from '../nix/store.ts'
+import { activities } from '../nix/activity.ts'
+import type { Nar, NixEvent, PathInfo, Store } from '../nix/store.ts'
 import { Problem } from '../problem.ts'
 import type { CopyRequest, CopyResult, CopyStrategy } from './copy.ts'
 
@@ -29,21 +30,30 @@ export const relay: CopyStrategy = async (request) => {
 }
 
 async function copy(request: CopyRequest): Promise<CopyResult> {
-  const { from, to, roots, substitute } = request
+  const { from, to, roots, substitute, onMove } = request
   const closure = await of('builder', async () => {
     // A root keeps all it refers to.
     await from.addTempRoots(roots)
     return from.queryClosure(roots)
   })
+  onMove()
   const paths = closure.map((info) => info.path)
+  let hasFetched = false
   const valid = await of('host', async () => {
     // Before asking: a garbage collection would take what was found valid a moment ago.
     await to.addTempRoots(paths)
-    return to.queryValidPaths(paths, { substitute })
+    onMove()
+    const onEvent = (event: NixEvent) => {
+      if (event.kind === 'start' && fetching.includes(event.type)) hasFetched = true
+      onMove()
+    }
+    return to.queryValidPaths(paths, { substitute, onEvent })
   })
+  onMove()
   const missing = closure.filter((info) => !valid.has(info.path))
   const sentBytes = totalSize(missing)
-  if (sentBytes > (request.freeBytes ?? Number.POSITIVE_INFINITY)) throw noRoom(request, sentBytes)
+  const freeBytes = hasFetched && missing.length > 0 ? await request.freeBytesNow() : request.freeBytes
+  if (sentBytes > (freeBytes ?? Number.POSITIVE_INFINITY)) throw noRoom(freeBytes ?? 0, sentBytes)
   if (missing.length > 0) await send(request, missing)
   return { closurePaths: closure.length, sentPaths: missing.length, sentBytes }
 }
@@ -62,12 +72,15 @@ async function send(request: CopyRequest, missing: readonly PathInfo[]): Promise
       checkSignatures: false,
       onSent(bytes) {
         bytesDone += bytes
+        request.onMove()
         tell()
       },
       onAdded() {
         pathsDone++
+        request.onMove()
         tell()
       },
+      onEvent: request.onMove,
     })
   } catch (error) {
     const arrived = totalSize(missing.slice(0, pathsDone))
@@ -97,6 +110,9 @@ async function* watched(from: Store, infos: readonly PathInfo[], source: { faile
   }
 }
 
+/** What Nix does when a path comes from a substituter. */
+const fetching: readonly number[] = [activities.substitute, activities.copyPath]
+
 type End = 'builder' | 'host'
 
 const of = <Result>(end: End, work: () => Promise<Result>): Promise<Result> =>
@@ -118,7 +134,7 @@ function told(error: unknown, end: End, hints: readonly string[]): unknown {
   })
 }
 
-const noRoom = ({ freeBytes = 0 }: CopyRequest, needed: number) =>
+const noRoom = (freeBytes: number, needed: number) =>
   new Problem(`the host lacks ${size(needed)}, and has room for ${size(freeBytes)}`, {
     hints: ['free some space there: nix-collect-garbage --delete-older-than 30d'],
   })

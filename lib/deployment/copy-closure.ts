@@ -1,8 +1,8 @@
 /** Brings a toplevel's closure to the host, and keeps it there until the transaction has its own roots. */
-import type { HostState } from '../activation/host-state.ts'
-import { whyNot } from '../activation/host-state.ts'
+import { type HostState, probe, whyNot } from '../activation/host-state.ts'
 import type { Builder } from '../builders/builder.ts'
 import { copyStrategy } from '../copy/index.ts'
+import { patience } from '../copy/patience.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
 import type { Store } from '../nix/store.ts'
@@ -21,10 +21,15 @@ export async function copyClosure(
 ): Promise<{ release(): void }> {
   const { host, session, tools, gathered } = place
   let started: number | undefined
-  const [from, to] = await Promise.all([
-    toplevel.builder.openStore(tools.signal),
-    session.machine(tools.signal).then((machine) => openHostStore(machine, tools.signal)),
-  ])
+  const { signal, moved, end } = patience(tools.clock, tools.signal)
+  const [from, to] = await openBoth(
+    [toplevel.builder.openStore(signal), session.machine(signal).then((machine) => openHostStore(machine, signal))],
+    signal,
+  ).catch((error: unknown) => {
+    end()
+    throw error
+  })
+  moved()
   try {
     const result = await copyStrategy(host.copy.via)({
       roots: [toplevel.path],
@@ -32,9 +37,14 @@ export async function copyClosure(
       to,
       substitute: host.copy.substitute,
       freeBytes: state.freeInStore,
-      signal: tools.signal,
+      freeBytesNow: async () => (await probe(await session.machine(signal), tools.program, signal)).freeInStore,
+      signal,
+      onMove: moved,
       onProgress(progress) {
         started ??= tools.clock.monotonic()
+        // Now, so that it is told of a copy that fails as well.
+        gathered.sentBytes = progress.bytesDone
+        gathered.sentPaths = progress.pathsDone
         const seconds = (tools.clock.monotonic() - started) / 1000
         const rate = seconds > 0 ? `${formatBytes(progress.bytesDone / seconds)}/s` : ''
         const text = `${progress.pathsDone}/${progress.pathsTotal} paths, ${formatBytes(progress.bytesDone)} of ${formatBytes(progress.bytesTotal)}, ${rate}`
@@ -53,7 +63,18 @@ export async function copyClosure(
     to.close()
     throw error
   } finally {
+    end()
     from.close()
+  }
+}
+
+/** Neither is left open when the other one can't be. */
+async function openBoth(stores: [Promise<Store>, Promise<Store>], signal: AbortSignal): Promise<[Store, Store]> {
+  try {
+    return await Promise.all(stores)
+  } catch (error) {
+    for (const store of stores) void store.then((opened) => opened.close()).catch(() => {})
+    throw signal.aborted ? signal.reason : error
   }
 }
 
@@ -87,12 +108,17 @@ async function openHostStore(machine: Machine, signal: AbortSignal): Promise<Sto
 }
 
 /** The specialisation's own toplevel, asked of the host once the closure is there. Throws a Problem when there is none. */
-export async function resolveSpecialisation(machine: Machine, toplevel: StorePath, name: string): Promise<string> {
+export async function resolveSpecialisation(
+  machine: Machine,
+  { toplevel, name }: { toplevel: StorePath; name: string },
+  signal: AbortSignal,
+): Promise<string> {
+  const options = { timeoutMs: 60_000, signal }
   // The exit code says whether it is there; the names beside it help when it is not.
-  const found = await machine.run({ argv: ['readlink', '-e', '--', `${toplevel}/specialisation/${name}`] })
+  const found = await machine.run({ argv: ['readlink', '-e', '--', `${toplevel}/specialisation/${name}`] }, options)
   if (found.code === 0) return found.stdout.trim()
 
-  const beside = await machine.run({ argv: ['ls', '--', `${toplevel}/specialisation`] })
+  const beside = await machine.run({ argv: ['ls', '--', `${toplevel}/specialisation`] }, options)
   const names = beside.stdout.trim().split('\n').filter(Boolean)
   throw new Problem(`the configuration has no specialisation ${name}`, {
     hints: [names.length > 0 ? `it has: ${names.join(', ')}` : 'it has none'],

@@ -87,7 +87,8 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
   try {
     if (host.specialisation) {
       const machine = await session.machine(tools.signal)
-      goal.system = await resolveSpecialisation(machine, toplevel.path, host.specialisation)
+      const wanted = { toplevel: toplevel.path, name: host.specialisation }
+      goal.system = await resolveSpecialisation(machine, wanted, tools.signal)
       if (stepsTo(goal, state) === 'none') {
         return { kind: 'unchanged', generation: state.generation, running: state.running }
       }

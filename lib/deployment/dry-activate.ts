@@ -10,7 +10,12 @@ export async function dryActivate(place: { host: Host; session: Session; tools: 
   const machine = await session.machine(tools.signal)
   const seconds = String(Math.ceil(host.activation.timeoutMs / 1000))
   tools.report({ kind: 'stage', host: host.name, stage: 'activate' })
-  const finished = await machine.run(verbCommand('dry-activate', system, seconds), { input: tools.program })
+  const finished = await machine.run(verbCommand('dry-activate', system, seconds), {
+    input: tools.program,
+    // The host keeps the limit itself; this is for one that hangs.
+    timeoutMs: host.activation.timeoutMs + 60_000,
+    signal: tools.signal,
+  })
   const lines = finished.stdout.trimEnd().split('\n')
   const exit = lines.pop()
   if (exit !== 'exit 0') {

@@ -26,6 +26,8 @@ export interface Outcome {
   readonly reason: string
   /** What the host runs now, as read back from it; empty when that is not known. */
   readonly running: string
+  /** An error of `deploy` itself ended it; the reason begins with `internal: `. */
+  readonly internal: boolean
   readonly hints: readonly string[]
   /** The last lines of what Nix or the switch printed, when it explains the reason. */
   readonly detail: string
@@ -52,12 +54,14 @@ export const exitCodes = {
 
 /**
  * 0 all unchanged, deployed, staged, tested or dry-activated; 3 when some host needs hands; 130 when interrupted;
- * 4 when every host that didn't succeed was unreachable or locked; 1 otherwise.
+ * 70 when an error of ours ended it for some host; 4 when every host that didn't succeed was unreachable or locked;
+ * 1 otherwise.
  */
-export function exitCode(kinds: readonly OutcomeKind[]): number {
+export function exitCode(kinds: readonly OutcomeKind[], someInternal = false): number {
   const has = (...wanted: OutcomeKind[]) => kinds.some((kind) => wanted.includes(kind))
   if (has('needs hands')) return exitCodes.needsHands
   if (has('interrupted')) return exitCodes.interrupted
+  if (someInternal) return exitCodes.internal
   if (has('rolled back', 'left to roll back', 'untouched')) return exitCodes.someNotDeployed
   if (has('unreachable', 'locked')) return exitCodes.onlyUnreachableOrLocked
   return exitCodes.success
@@ -71,7 +75,7 @@ export function kindOf(problem: Problem): OutcomeKind {
 
 /** The exit code of what ended everything before any host had an outcome. */
 export const exitCodeOf = (problem: Problem): number =>
-  problem.kind === 'usage' ? exitCodes.usage : exitCode([kindOf(problem)])
+  problem.kind === 'usage' ? exitCodes.usage : exitCode([kindOf(problem)], problem.kind === 'internal')
 
 export const worstFirst = (a: Outcome, b: Outcome): number =>
   outcomeKinds.indexOf(a.kind) - outcomeKinds.indexOf(b.kind) || a.host.localeCompare(b.host)

@@ -40,12 +40,14 @@ interface Ending {
   detail?: string
   generation?: number | undefined
   running?: string
+  internal?: boolean
 }
 
 export const outcomeOf = (host: Host, gathered: Gathered, ending: Ending, milliseconds: number): Outcome => ({
   host: host.name,
   kind: ending.kind,
   reason: ending.reason ?? '',
+  internal: ending.internal ?? false,
   running: ending.running ?? gathered.running,
   hints: ending.hints ?? [],
   detail: ending.detail ?? '',
@@ -178,5 +180,6 @@ export function endingOfProblem(problem: Problem, interrupted: boolean): Ending 
           ? 'locked'
           : 'untouched'
   const reason = kind === 'interrupted' ? 'interrupted before activation; nothing was changed' : problem.message
-  return { kind, reason, hints: problem.hints, detail: problem.detail }
+  const internal = kind !== 'interrupted' && problem.kind === 'internal'
+  return { kind, reason, internal, hints: problem.hints, detail: problem.detail }
 }

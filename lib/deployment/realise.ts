@@ -127,9 +127,15 @@ const ofBuilder = (name: string, problem: Problem): Problem =>
     ? new Problem(`builder ${name}: ${problem.message}`, { ...partsOf(problem), kind: 'failed' })
     : problem
 
-/** Anything thrown, as a Problem of that host and stage. */
+/** Anything thrown, as a Problem of that host and stage: what is none, and no system call's failure, is ours. */
 export function asProblem(error: unknown, host: Host, stage: Stage): Problem {
   if (error instanceof Problem) return error.at({ host: host.name, stage })
   const message = error instanceof Error ? error.message : String(error)
-  return new Problem(message, { host: host.name, stage, cause: error })
+  const place = { host: host.name, stage, cause: error }
+  if (error instanceof Error && 'syscall' in error) return new Problem(message, place)
+  return new Problem(`internal: ${message.split('\n')[0]}`, {
+    ...place,
+    kind: 'internal',
+    detail: (error instanceof Error && error.stack) || '',
+  })
 }

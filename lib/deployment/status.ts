@@ -29,7 +29,7 @@ export const statusOf = (host: Host, tools: Tools): Promise<Seen<HostState>> =>
   see(host, tools, (machine) => probe(machine, tools.program, tools.signal))
 
 export const historyOf = (host: Host, tools: Tools): Promise<Seen<HistoryEntry[]>> =>
-  see(host, tools, (machine) => readHistory(machine, tools.program))
+  see(host, tools, (machine) => readHistory(machine, tools.program, tools.signal))
 
 /** One line that says where a host stands, in words. */
 export function standing(state: HostState): string {

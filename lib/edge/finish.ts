@@ -43,19 +43,35 @@ async function ended(channel: Channel): Promise<Exit> {
 }
 
 function collect(channel: Channel, onLine: ((line: string) => void) | undefined): () => string {
+  if (onLine) return collectEnd(channel, onLine)
   const chunks: Buffer[] = []
+  channel.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
+  return () => Buffer.concat(chunks).toString('utf8')
+}
+
+/** Whoever hears every line needs only the end of what a switch may print for ever. */
+const keptCharacters = 256 * 1024
+
+/** Whole lines: half a line may say something else. */
+function collectEnd(channel: Channel, onLine: (line: string) => void): () => string {
   const decoder = new StringDecoder('utf8')
+  const kept: string[] = []
+  let size = 0
   let rest = ''
+  const take = (line: string, end: string) => {
+    kept.push(line + end)
+    size += line.length + end.length
+    while (size > keptCharacters && kept.length > 1) size -= kept.shift()?.length ?? 0
+    onLine(line)
+  }
   channel.stdout.on('data', (chunk: Buffer) => {
-    chunks.push(chunk)
-    if (!onLine) return
     const lines = (rest + decoder.write(chunk)).split('\n')
     rest = lines.pop() ?? ''
-    for (const line of lines) onLine(line)
+    for (const line of lines) take(line, '\n')
   })
   return () => {
-    if (onLine && rest !== '') onLine(rest)
-    return Buffer.concat(chunks).toString('utf8')
+    if (rest !== '') take(rest, '')
+    return kept.join('')
   }
 }
 

@@ -7,7 +7,7 @@ export function whoAmI(): string {
   return `${userName()}@${hostname()}`
 }
 
-function userName(): string {
+export function userName(): string {
   try {
     return userInfo().username
   } catch {

@@ -1,8 +1,8 @@
 /** This machine, as a `Machine`. */
-import { userInfo } from 'node:os'
 import type { Elevation } from '../machine/command.ts'
 import type { Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
+import { userName } from './identity.ts'
 import { machineOver, type Transport } from './machine.ts'
 import { type Process, startProcess } from './process.ts'
 import type { PasswordSource } from './sudo-password.ts'
@@ -21,7 +21,6 @@ export interface LocalMachineOptions {
 
 /** No login shell is in between: a command is started as it is. Closing ends what still runs. */
 export function localMachine(options: LocalMachineOptions = {}): Machine {
-  const { username, uid } = userInfo()
   const processes = new Set<Process>()
   let gone = () => {}
   const closed = new Promise<void>((resolve) => {
@@ -30,27 +29,27 @@ export function localMachine(options: LocalMachineOptions = {}): Machine {
   const transport: Transport = {
     closed,
     async start(argv, signal) {
-      const process = await startProcess(argv, {
+      const started = await startProcess(argv, {
         ...(options.cwd !== undefined && { cwd: options.cwd }),
         ...(options.env && { env: options.env }),
         ...(signal && { signal }),
       })
-      processes.add(process)
-      void process.exit.then(() => processes.delete(process))
-      return { channel: process, freed: process.exit }
+      processes.add(started)
+      void started.exit.then(() => processes.delete(started))
+      return { channel: started, freed: started.exit }
     },
     async close() {
       gone()
-      for (const process of processes) process.close()
-      await Promise.all([...processes].map((process) => process.exit))
+      for (const one of processes) one.close()
+      await Promise.all([...processes].map((one) => one.exit))
     },
   }
   return machineOver(transport, {
     name: options.name ?? 'localhost',
     destination: 'localhost',
     address: 'localhost',
-    user: username,
-    elevation: options.elevation ?? (uid === 0 ? 'none' : 'passwordless'),
+    user: userName(),
+    elevation: options.elevation ?? (process.getuid?.() === 0 ? 'none' : 'passwordless'),
     password: options.password ?? nobody,
   })
 }

@@ -16,6 +16,8 @@ export interface SshNetworkOptions extends ConfigSource {
   readonly password?: (name: string) => Promise<string>
   /** Hears why a connection is made by OpenSSH's client instead of ssh2. */
   readonly trace?: (name: string, line: string) => void
+  /** Hears what a person should know of a login that came about all the same. */
+  readonly warn?: (name: string, text: string) => void
 }
 
 /** Key exchanges stall the event loop, and sshd drops logins beyond ten that are not through yet (MaxStartups). */
@@ -51,7 +53,8 @@ export function sshNetwork(options: SshNetworkOptions = {}): Network {
     const release = await logins.take(signal)
     try {
       const destination = destinationArguments(login.destination)
-      const limited = new TimeLimit(login, signal)
+      const warn = (text: string) => options.warn?.(login.name, text)
+      const limited = new TimeLimit(login, warn, signal)
       const { config, transport } = await limited.run((attempt) => transportTo(login, destination, attempt), configs)
       const { name, elevation } = login
       const password = { ask: () => passwordFor(name), forget: () => void passwords.delete(name) }

@@ -29,7 +29,7 @@ export interface RunOptions {
   readonly input?: string | Uint8Array
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
-  /** Standard output line by line, as it comes. */
+  /** Standard output line by line, as it comes. `stdout` is then the last 256 Ki characters, in whole lines. */
   readonly onLine?: (line: string) => void
 }
 

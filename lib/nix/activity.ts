@@ -3,7 +3,7 @@ import { nameOf, parseStorePath } from './store-path.ts'
 import type { NixEvent } from './store.ts'
 
 // nix's src/libutil/logging.hh: ActivityType and ResultType.
-const activity = { copyPath: 100, fileTransfer: 101, builds: 104, build: 105, substitute: 108 } as const
+export const activities = { copyPath: 100, fileTransfer: 101, builds: 104, build: 105, substitute: 108 } as const
 const result = { buildLogLine: 101, progress: 105 } as const
 
 /** Enough to see why a build failed; the whole log is on the builder. */
@@ -41,14 +41,14 @@ export class Activities {
 
   #start({ id, type, text, fields }: NixEvent & { kind: 'start' }): void {
     const [what = '', where = ''] = fields.map(String)
-    if (type === activity.builds) this.#counters.add(id)
-    if (type === activity.build) {
+    if (type === activities.builds) this.#counters.add(id)
+    if (type === activities.build) {
       this.#building.set(id, what)
       const on = where === '' ? '' : ` on ${where}`
       this.#listener.progress(`building ${shortName(what)}${on}${this.#count()}`)
-    } else if (type === activity.substitute) this.#listener.progress(`fetching ${shortName(what)} from ${where}`)
-    else if (type === activity.copyPath) this.#listener.progress(`copying ${shortName(what)}`)
-    else if (type === activity.fileTransfer) this.#listener.progress(`downloading ${what}`)
+    } else if (type === activities.substitute) this.#listener.progress(`fetching ${shortName(what)} from ${where}`)
+    else if (type === activities.copyPath) this.#listener.progress(`copying ${shortName(what)}`)
+    else if (type === activities.fileTransfer) this.#listener.progress(`downloading ${what}`)
     else if (text !== '') this.#listener.progress(text)
   }
 

@@ -26,6 +26,7 @@ const outcome = (host: string, kind: OutcomeKind, parts: Partial<Outcome> = {}):
   kind,
   reason: '',
   running: system,
+  internal: false,
   hints: [],
   detail: '',
   warnings: [],

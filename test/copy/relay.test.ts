@@ -2,10 +2,12 @@ import { Readable } from 'node:stream'
 import t from 'tap'
 import type { CopyProgress, CopyRequest } from '../../lib/copy/copy.ts'
 import { copyStrategy } from '../../lib/copy/index.ts'
+import { patience, standstillMs } from '../../lib/copy/patience.ts'
 import { relay } from '../../lib/copy/relay.ts'
 import type { PathInfo, Store } from '../../lib/nix/store.ts'
 import { parseStorePath } from '../../lib/nix/store-path.ts'
 import { Problem } from '../../lib/problem.ts'
+import { FakeClock, quiet } from '../checks/fake-clock.ts'
 
 const contents = Buffer.from('twelve bytes')
 
@@ -75,6 +77,8 @@ const request = (both: { from: Store; to: Store }, parts: Partial<CopyRequest> =
   to: both.to,
   substitute: true,
   freeBytes: undefined,
+  freeBytesNow: async () => undefined,
+  onMove() {},
   onProgress() {},
   signal: new AbortController().signal,
   ...parts,
@@ -125,6 +129,62 @@ t.test('what has no room on the host is not begun', async (t) => {
   t.match(problem.message, 'has room for')
   t.notOk(both.asked.includes('to: add 2'))
   t.same((await relay(request(stores(), { freeBytes: 24 }))).sentPaths, 2)
+})
+
+t.test('the room is asked for once more when the host has fetched something by itself', async (t) => {
+  const fetching = (type: number) =>
+    stores({
+      to: {
+        async queryValidPaths(_paths, { onEvent }) {
+          onEvent?.({ kind: 'start', id: 1, type, text: '', fields: [], parent: 0 })
+          return new Set([glibc.path])
+        },
+      },
+    })
+  let asked = 0
+  const freeBytesNow = async () => {
+    asked++
+    return 23
+  }
+  const problem = await problemOf(relay(request(fetching(108), { freeBytes: 1000, freeBytesNow })))
+  t.match(problem.message, 'has room for')
+  t.equal(asked, 1)
+  const [askedForPath, nothing] = [101, stores()]
+  t.same((await relay(request(fetching(askedForPath), { freeBytes: 1000, freeBytesNow }))).sentPaths, 2)
+  t.same((await relay(request(nothing, { freeBytes: 1000, freeBytesNow }))).sentPaths, 2)
+  t.equal(asked, 1, 'asking a cache takes no room')
+})
+
+t.test('a copy that stands still ends, says so, and closes both stores; a slow one goes on', async (t) => {
+  const clock = new FakeClock()
+  const { signal, moved, end } = patience(clock, new AbortController().signal)
+  let closed: () => void = () => {}
+  const both = stores({
+    to: {
+      async addMultiple(_nars, { onSent, onEvent }) {
+        for (let turn = 0; turn < 20; turn++) {
+          await clock.sleep(standstillMs - 1)
+          if (turn % 2 === 0) onSent?.(1)
+          else onEvent?.({ kind: 'message', text: 'still at it' })
+        }
+        await new Promise((_, reject) => {
+          closed = () => reject(new Problem('the connection is closed'))
+        })
+      },
+      close: () => closed(),
+    },
+  })
+  const problem = await clock.until(problemOf(relay(request(both, { signal, onMove: moved }))))
+  t.match(problem, { kind: 'failed', message: 'the copy made no progress for 10m' })
+  t.equal(clock.monotonic(), 20 * (standstillMs - 1) + standstillMs)
+  t.ok(both.asked.includes('from: closed'))
+  end()
+
+  const quick = patience(clock, new AbortController().signal)
+  await clock.until(relay(request(stores(), { signal: quick.signal, onMove: quick.moved })))
+  quick.end()
+  await quiet()
+  t.equal(clock.sleeping, 0, 'nothing waits any more')
 })
 
 t.test('a failure says at which end it was, what arrived and what is next, and closes both stores', async (t) => {

@@ -69,6 +69,8 @@ t.test('the exit code tells the worst of it', async (t) => {
     [[], 0],
   ]
   for (const [kinds, code] of table) t.equal(exitCode(kinds), code, kinds.join(', '))
+  t.equal(exitCode(['untouched', 'rolled back'], true), 70, 'a mistake of ours')
+  t.equal(exitCode(['untouched', 'needs hands'], true), 3)
 })
 
 t.test('a host that says only half is understood as far as it goes', async (t) => {

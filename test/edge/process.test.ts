@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -9,7 +9,8 @@ import { ErrorOutput } from '../../lib/edge/error-output.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
 import { runProcess, startProcess } from '../../lib/edge/process.ts'
 import { Slots } from '../../lib/edge/slots.ts'
-import { alive, until } from './sshd.ts'
+import { compiled } from '../compiled.ts'
+import { alive, isRoot, until } from './sshd.ts'
 
 test('a program runs with its own directory, environment and input', async (t) => {
   const cwd = realpathSync(mkdtempSync(join(tmpdir(), 'process-')))
@@ -17,6 +18,26 @@ test('a program runs with its own directory, environment and input', async (t) =
   const argv = ['/bin/sh', '-c', 'pwd; echo "$WORD"; cat; echo oops >&2; exit 3']
   const done = await runProcess(argv, { cwd, env: { WORD: 'a $b' }, input: 'in' })
   t.same(done, { code: 3, signal: null, lost: false, stdout: `${cwd}\na $b\nin`, stderr: 'oops\n' })
+})
+
+test('a user without an entry in passwd is no hindrance', isRoot ? {} : { skip: 'needs root' }, async (t) => {
+  const { directory, remove } = compiled()
+  t.teardown(remove)
+  chmodSync(directory, 0o755)
+  const program = `import { localMachine } from '${directory}/dist/lib/edge/local-machine.js'
+    process.setuid(64998)
+    const done = await localMachine().run({ argv: ['id', '-u'] })
+    console.log(localMachine().user, done.stdout.trim())`
+  const done = await runProcess([process.execPath, '--input-type=module', '--eval', program])
+  t.match(done, { code: 0, stdout: '64998 64998\n' }, done.stderr)
+})
+
+test('of what is heard line by line, only the end is kept, in whole lines', async (t) => {
+  let heard = 0
+  const done = await runProcess(['sh', '-c', 'seq 100000 200000; printf end'], { onLine: () => heard++ })
+  t.equal(heard, 100_002)
+  t.match(done.stdout, /^1\d{5}\n1\d{5}\n[\s\S]*\n200000\nend$/)
+  t.ok(done.stdout.length <= 256 * 1024)
 })
 
 test('a program that cannot be started is told by name', async (t) => {

@@ -142,6 +142,7 @@ test('a host is let in only by a key that is known', withSshd, async (t) => {
       host('unknown', sshd, 'UserKnownHostsFile @nothing'),
       host('strict', sshd, 'UserKnownHostsFile @nothing; StrictHostKeyChecking yes'),
       host('accepting', sshd, 'UserKnownHostsFile @new/known; StrictHostKeyChecking accept-new; HashKnownHosts yes'),
+      host('unwritable', sshd, 'UserKnownHostsFile @changed/known; StrictHostKeyChecking accept-new'),
       host('off', sshd, 'UserKnownHostsFile @new-plain; StrictHostKeyChecking no; HashKnownHosts no'),
     ].join('\n'),
   )
@@ -168,6 +169,12 @@ test('a host is let in only by a key that is known', withSshd, async (t) => {
     t.match(problem.hints.join('\n'), `ssh ${destination} true`)
   }
   t.throws(() => readFileSync(bench.file('nothing')), 'a refused key is not written down')
+
+  const warnings: string[] = []
+  await works(t, sshNetwork({ configFile, warn: (name, text) => warnings.push(`${name}: ${text}`) }), 'unwritable')
+  t.equal(warnings.length, 1)
+  const file = bench.file('changed/known')
+  t.match(warnings[0], `dave: the host key of ${name} is accepted, and can't be written to ${file} (E`)
 
   await works(t, network, 'accepting')
   t.match(readFileSync(bench.file('new/known'), 'utf8'), /^\|1\|\S+\|\S+ ssh-ed25519 \S+\n$/)

@@ -1,7 +1,6 @@
 /** Stores and copies between the lab's machines: Nix 2.26 on forge and dave, the newest on frank, 2.8 on grace. */
 import { randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import type { CopyProgress, CopyRequest, CopyResult } from '../../lib/copy/copy.ts'
 import { relay } from '../../lib/copy/relay.ts'
@@ -10,6 +9,7 @@ import { parseDerivationPath, parseStorePath, type StorePath } from '../../lib/n
 import { Problem } from '../../lib/problem.ts'
 import { hostProcesses, inside, insideCommand, ssh, sshCommand, up, watchMemory, whyNoLab } from '../lab/lab.mjs'
 import { type CountedStore, daemonOf, storeOf } from './counted-store.ts'
+import { seen } from './eventually.ts'
 
 const skip = whyNoLab() ?? false
 const hosts = { dave: /^2\.26\./, frank: /^2\.[3-9]\d\./, grace: /^2\.8\./ }
@@ -68,6 +68,8 @@ const copyOf = (roots: readonly StorePath[], ends: { from: Store; to: Store }, m
     ...ends,
     substitute: true,
     freeBytes: undefined,
+    freeBytesNow: async () => undefined,
+    onMove() {},
     onProgress() {},
     signal: new AbortController().signal,
     ...more,
@@ -182,7 +184,11 @@ t.test('when a daemon dies in the middle, the copy ends at once and goes on wher
   ] as const) {
     const root = await builtOnForge({ small: 20, big: 1, megabytes: 100 })
     const paths = await closureOnForge(root)
-    const kill = () => void inside(machine, 'pkill -KILL -f "nix-daemon --stdio"')
+    // At once: the copy goes on meanwhile.
+    const kill = () => {
+      for (const { pid, argv } of hostProcesses(machine))
+        if (argv.join(' ').includes('nix-daemon --stdio')) process.kill(pid, 'SIGKILL')
+    }
     const problem = await problemOf(copiedTo('dave', root, { onProgress: after(half, kill) }))
     t.match(problem.message, `the ${end}'s store:`)
     const next = paths.find((path) => problem.hints.at(-1)?.includes(path))
@@ -326,11 +332,11 @@ t.test('a build that nobody waits for any more is stopped', { skip }, async (t) 
   const made = await ssh('forge', 'nix-instantiate -', { input: expression })
   const sleepers = () => hostProcesses('forge').filter(({ argv }) => argv.join(' ') === 'sleep 98765').length
   const ended = problemOf(store.build([parseDerivationPath(made.stdout.trim())], () => {}))
-  while (sleepers() === 0) await setTimeout(50)
+  await seen('the build runs', () => sleepers() > 0)
   store.close()
   t.match((await ended).message, 'closed')
   await gone
-  while (sleepers() > 0) await setTimeout(50)
+  await seen('the build is gone', () => sleepers() === 0)
 })
 
 t.test('the path of a content-addressed output is told by its build', { skip }, async (t) => {

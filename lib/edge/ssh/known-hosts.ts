@@ -35,15 +35,26 @@ export async function knownHost(config: HostConfig, signal: AbortSignal): Promis
   return { name, keys, elsewhere, userFile: userFiles[0] }
 }
 
-/** Adds a key as `ssh` would, hashed when the configuration wants it. */
-export async function remember(host: KnownHost, key: Buffer, config: HostConfig): Promise<void> {
-  if (host.userFile === undefined) return
-  await mkdir(dirname(host.userFile), { recursive: true, mode: 0o700 })
-  const before = await readFile(host.userFile, 'utf8').catch(() => '')
+/** Adds a key as `ssh` would, hashed when the configuration wants it. Why it can't be is a warning, there and here. */
+export async function remember(host: KnownHost, key: Buffer, config: HostConfig): Promise<string | undefined> {
+  if (host.userFile === undefined) return undefined
+  try {
+    await write(host.userFile, { host, key, config })
+    return undefined
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code ?? String(error)
+    return `the host key of ${host.name} is accepted, and can't be written to ${host.userFile} (${why})`
+  }
+}
+
+async function write(file: string, known: { host: KnownHost; key: Buffer; config: HostConfig }): Promise<void> {
+  const { host, key, config } = known
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  const before = await readFile(file, 'utf8').catch(() => '')
   const start = before === '' || before.endsWith('\n') ? '' : '\n'
   const name = config.on('hashknownhosts') ? hashed(host.name) : host.name
   const line = `${start}${name} ${keyType(key)} ${key.toString('base64')}\n`
-  await appendFile(host.userFile, line, { mode: 0o600 })
+  await appendFile(file, line, { mode: 0o600 })
 }
 
 function hashed(name: string): string {

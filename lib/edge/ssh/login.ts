@@ -17,6 +17,8 @@ export interface Attempt {
   readonly signal: AbortSignal
   /** Notes what is being waited for, for the message when the time is up. */
   doing(step: string): void
+  /** Something that a person should know, and that ends nothing. */
+  warn(text: string): void
   /** For the next hop. Throws a Problem when there are too many. */
   deeper(): Attempt
 }
@@ -41,7 +43,7 @@ export async function logIn(config: HostConfig, jumps: readonly string[], attemp
   const link = await openLink(config, jumps, attempt)
   try {
     attempt.doing(`waiting for the login at ${address(config)}`)
-    return await shakeHands({ ssh2, config, host, keys, link }, signal)
+    return await shakeHands({ ssh2, config, host, keys, link }, attempt)
   } catch (error) {
     link.close()
     throw error
@@ -64,7 +66,7 @@ interface Parts {
   readonly link: Link
 }
 
-function shakeHands(parts: Parts, signal: AbortSignal): Promise<Session> {
+function shakeHands(parts: Parts, { signal, warn }: Attempt): Promise<Session> {
   const { ssh2, config, host, keys, link } = parts
   const client = new ssh2.Client()
   const over = new AbortController()
@@ -109,8 +111,11 @@ function shakeHands(parts: Parts, signal: AbortSignal): Promise<Session> {
     client.on('close', () => failFor(new Error('it hung up')))
     client.on('ready', () => {
       signal.removeEventListener('abort', leave)
-      const welcome = shown?.verdict === 'new' ? remember(host, shown.key, config) : Promise.resolve()
-      welcome.then(() => resolve({ client, over: over.signal, close: () => hangUp(client, over.signal, end) }), fail)
+      const welcome = shown?.verdict === 'new' ? remember(host, shown.key, config) : Promise.resolve(undefined)
+      welcome.then((warning) => {
+        if (warning !== undefined) warn(warning)
+        resolve({ client, over: over.signal, close: () => hangUp(client, over.signal, end) })
+      }, fail)
     })
     client.connect({
       sock: link.stream as NonNullable<ConnectConfig['sock']>,

@@ -10,10 +10,12 @@ const deepest = 10
 export class TimeLimit {
   readonly #login: Login
   readonly #signal: AbortSignal | undefined
+  readonly #warn: (text: string) => void
   #step = 'reading the ssh configuration'
 
-  constructor(login: Login, signal: AbortSignal | undefined) {
+  constructor(login: Login, warn: (text: string) => void, signal: AbortSignal | undefined) {
     this.#login = login
+    this.#warn = warn
     this.#signal = signal
   }
 
@@ -40,7 +42,7 @@ export class TimeLimit {
     const doing = (step: string) => {
       this.#step = step
     }
-    return { configs, signal, doing, deeper }
+    return { configs, signal, doing, warn: this.#warn, deeper }
   }
 
   #timeUp(milliseconds: number): Problem {
