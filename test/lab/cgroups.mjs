@@ -59,8 +59,8 @@ export function limitMemory(name, bytes) {
 }
 
 /**
- * The memory of a machine in bytes: `rss` is what its processes hold, `cache` is its files, which the kernel drops when
- * `limit` is near.
+ * The memory of a machine in bytes: `rss` is what its processes hold and what lies in its tmpfs, `cache` is its other
+ * files, which the kernel drops when `limit` is near.
  * @param {string} name @returns {{ rss: number, cache: number, limit: number | undefined }}
  */
 export function memory(name) {
@@ -70,10 +70,12 @@ export function memory(name) {
       .split('\n')
       .map((line) => /** @type {[string, string]} */ (line.split(' '))),
   )
+  const bytes = (/** @type {string} */ field) => Number(fields.get(unified ? field : `total_${field}`))
+  const shmem = bytes('shmem')
   const limit = readFileSync(join(group, unified ? 'memory.max' : 'memory.limit_in_bytes'), 'utf8').trim()
   return {
-    rss: Number(fields.get(unified ? 'anon' : 'total_rss')),
-    cache: Number(fields.get(unified ? 'file' : 'total_cache')),
+    rss: bytes(unified ? 'anon' : 'rss') + shmem,
+    cache: bytes(unified ? 'file' : 'cache') - shmem,
     limit: limit === 'max' || Number(limit) > 2 ** 60 ? undefined : Number(limit),
   }
 }

@@ -89,7 +89,7 @@ export function linkBytes(name: string): Promise<{ toMachine: number; fromMachin
 
 // --- looking from outside
 
-/** Bytes. `rss`: what processes hold; `cache`: files, dropped by the kernel when `limit` is near. */
+/** Bytes. `rss`: what processes hold and tmpfs; `cache`: files, dropped by the kernel when `limit` is near. */
 export function memory(name: string): { rss: number; cache: number; limit: number | undefined }
 /** The highest `rss` until `stop`, in bytes, and that of the start. */
 export function watchMemory(name: string, everyMilliseconds?: number): { stop(): { idle: number; peak: number } }

@@ -25,6 +25,9 @@ const forUnitTests = {
   zstd: 'zstd',
   zsh: 'zsh',
   fish: 'fish',
+  sudo: 'sudo',
+  openssl: 'openssl',
+  busybox: 'busybox-static',
 }
 
 const isRoot = () => process.getuid?.() === 0

@@ -7,15 +7,16 @@ import { makeTally } from './tally.mjs'
 
 /**
  * @param {readonly string[]} files
- * @param {{ directory: string, jobs: number, say: (text: string) => void, env?: Record<string, string>, timeout?: number }} how  timeout: seconds a file may take
+ * @param {{ directory: string, jobs: number, say: (text: string) => void, env?: Record<string, string>, timeout?: number, words?: readonly string[] }} how
+ *   timeout: seconds a file may take; words: more of tap's own
  * @returns {Promise<{ passed: number, failed: number, skipped: number }>}
  */
-export async function runTap(files, { directory, jobs, say, env = {}, timeout }) {
+export async function runTap(files, { directory, jobs, say, env = {}, timeout, words = [] }) {
   const { read, counts } = makeTally(say)
   if (files.length === 0) return counts
   const limit = timeout === undefined ? [] : [`--timeout=${timeout}`]
   const tap = join(directory, 'node_modules', '.bin', 'tap')
-  const child = spawn(tap, ['--reporter=tap', '--no-color', `--jobs=${jobs}`, ...limit, ...files], {
+  const child = spawn(tap, ['--reporter=tap', '--no-color', `--jobs=${jobs}`, ...limit, ...words, ...files], {
     cwd: directory,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],

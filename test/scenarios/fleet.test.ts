@@ -110,6 +110,18 @@ test('a host that hangs, before or after the login, holds up nobody', async (t) 
   sameAsBefore(t, was.frank, (await factsOf('frank')).frank)
 })
 
+test('a tag deploys the hosts that have it, and no other', async (t) => {
+  for (const host of ['dave', 'grace']) await stage.describeHost(host, { tags: ['pi'] })
+  await configureAll({}, 'by tag')
+  const was = await factsOf(...hosts)
+  const told = await stage.deploy('@pi', '--plain')
+  t.equal(told.code, 0)
+  t.same(summary(told.stdout), { hosts: ['dave deployed', 'grace deployed'], totals: '2 deployed' })
+  const is = await factsOf(...hosts)
+  for (const host of ['dave', 'grace'] as const) isOn(t, is[host], host, was[host])
+  for (const host of ['erin', 'frank'] as const) sameAsBefore(t, was[host], is[host])
+})
+
 test('four hosts are evaluated together: the builder runs nix as often as for one', async (t) => {
   const evaluations = async (...words: string[]) => {
     const recording = await lab.recordExecutions('forge')

@@ -1,6 +1,7 @@
 /** New systems that take away what going back needs: the way back must not depend on them. */
 import { before, test } from 'tap'
-import { running } from './eventually.ts'
+import * as lab from '../lab/lab.mjs'
+import { running, seen } from './eventually.ts'
 import { before as beforeThe, gate } from './gate.ts'
 import { type Stage, sameAsBefore, setStage } from './stage.ts'
 
@@ -43,6 +44,47 @@ test('a new system without our way to become root is left, and its end is told t
   t.match(outcome, { kind: 'rolled back', reason: /become root/ })
   t.equal(outcome.running, was.running)
   sameAsBefore(t, was, await stage.facts('dave'))
+})
+
+test('an old system that cannot be activated again is booted, once', async (t) => {
+  // /run is empty after a reboot, and nothing else mends it.
+  await stage.configure('dave', { activationScripts: { aaa: '[ ! -e /run/damage ] || exit 1' } })
+  t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
+  const was = await stage.facts('dave')
+  const bootId = () => lab.inside('dave', 'cat /proc/sys/kernel/random/boot_id').then(({ stdout }) => stdout)
+  const before = await bootId()
+  await stage.configure('dave', {
+    activationScripts: { damage: 'touch /run/damage' },
+    services: { broken: { type: 'oneshot', script: 'exit 1' } },
+  })
+  const { outcome, code } = await stage.deployHost('dave')
+  t.equal(code, 1)
+  // Who asks before the host is down is told what it will do, who asks later what it has done.
+  if (outcome.kind === 'left to roll back')
+    t.match(
+      outcome.reason,
+      /^broken\.service failed; the old system could not be activated again, so the host reboots into it$/,
+    )
+  else
+    t.match(outcome, {
+      kind: 'rolled back',
+      reason: 'the host restarted before the new system was made permanent',
+      running: was.running,
+    })
+  await seen('dave has rebooted', async () => {
+    if (!lab.isOn('dave')) return false
+    const now = await bootId().catch(() => '')
+    return now !== '' && now !== before
+  })
+  await lab.powerOn('dave')
+  const now = await bootId()
+  const is = await stage.facts('dave')
+  t.equal(is.booted, was.running)
+  sameAsBefore(t, { ...was, booted: is.booted }, is)
+  t.match(is.history.slice(was.history.length), [{ outcome: 'rebooting' }])
+  t.equal(await bootId(), now, 'once')
+  await stage.configure('dave', { motd: 'healthy again' })
+  t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
 })
 
 test('a unit that going back cannot mend is named', async (t) => {
