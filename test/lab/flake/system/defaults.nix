@@ -11,6 +11,7 @@
   generated = false; # true: a text of the configuration comes from a derivation that evaluation has to build
   brokenBuild = false; # a string: the build of the toplevel logs it and fails
   buildSeconds = 0; # the build of the toplevel takes that long
+  whileBuilding = ""; # shell that the build of the toplevel runs
   evaluationCost = 0; # that many attribute sets are made while evaluating
   packages = { count = 4; size = 20000; version = "1"; }; # filler packages, bytes each
   bigPath = 0; # one more path of that many MB

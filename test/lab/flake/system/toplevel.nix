@@ -49,6 +49,7 @@ make "nixos-system-${config.name}-${config.version}" {
       echo "configuring"; echo "building"; echo "${config.brokenBuild}" >&2; exit 1
     ''}
     sleep ${toString config.buildSeconds}
+    ${config.whileBuilding}
     mkdir -p $out/bin $out/specialisation
     program() { sed "s#@out@#$out#g" "$1" > "$2"; chmod 555 "$2"; }
     program "$activatePath" $out/activate

@@ -1,0 +1,217 @@
+/** What can happen to a deployment: how it is done, how it ends, and what the host may do because of it. */
+import * as lab from '../lab/lab.mjs'
+import { over } from '../scenarios/eventually.ts'
+import type { Running, Stage as Machines } from '../scenarios/stage.ts'
+
+export interface Scene {
+  readonly machines: Machines
+  readonly deploying: Running
+  /** until `deploy` has ended by itself */
+  readonly ended: Promise<unknown>
+}
+
+export interface Fault {
+  readonly name: string
+  /** knobs of the lab's flake that it needs */
+  readonly knobs?: Readonly<Record<string, unknown>>
+  /** while the deployment is held */
+  apply(scene: Scene): Promise<unknown>
+  /** after it was let go: ends it, or waits until it has ended by itself */
+  lift?(scene: Scene): Promise<unknown>
+  /** after the host has been looked at by the side door */
+  mend?(scene: Scene): Promise<unknown>
+  readonly allows?: Allowance
+}
+
+export interface Allowance {
+  /** `deploy` itself is gone, and tells nothing */
+  readonly silence?: true
+  /** it was asked to stop: its exit code may be 130 */
+  readonly interruption?: true
+  /** the host restarts */
+  readonly restart?: true
+  /** older generations are gone */
+  readonly fewerGenerations?: true
+  /** nothing could be written: no line of history */
+  readonly noHistory?: true
+}
+
+const inside = (script: string) => () => lab.inside('dave', script)
+
+const powerCycle = async (name: string) => {
+  await lab.powerCut(name)
+  await lab.powerOn(name)
+}
+
+const killUnits = (which: 'supervisor' | 'guard' | 'both') => {
+  const units = "systemctl list-units --no-legend --plain 'deploy-*' | awk '{ print $1 }'"
+  const filter = { supervisor: 'grep -v guard', guard: 'grep guard', both: 'cat' }[which]
+  return async () => {
+    const { code } = await lab.inside(
+      'dave',
+      `set -- $(${units} | ${filter}); [ $# -gt 0 ] && systemctl kill -s KILL "$@"`,
+    )
+    if (code !== 0) throw new Error(`no ${which} to kill`)
+  }
+}
+
+/** Fills the disk, which /, /nix and /boot have in common, to the last block. */
+const fillDisk =
+  'head -c 100G /dev/zero > /var/fill 2>/dev/null; sync /var/fill; head -c 100M /dev/zero >> /var/fill 2>/dev/null; true'
+
+/** A small file system over /boot with its files and room for less than one more kernel. */
+const fillBoot = `
+size=$(du -sk /boot | cut -f1)
+mkdir -p /run/boot-disk && mount --bind /boot /run/boot-disk
+mount -t tmpfs -o size=$((size + 600))k boot /boot && cp -a /run/boot-disk/. /boot/`
+const mendBoot = `
+mkdir /run/boot-files && cp -a /boot/. /run/boot-files/ && umount /boot
+find /run/boot-disk -mindepth 1 -delete; cp -a /run/boot-files/. /boot/
+umount /run/boot-disk; rm -rf /run/boot-files /run/boot-disk; sync`
+
+/** Takes all the memory there is, again and again, until the kernel ends it. */
+const hog = `for turn in 1 2 3; do perl -e 'my @all; push @all, "x" x 10000000 while 1'; done; true`
+
+/** All that a user of the host without sudo could plant for a deployment to stumble over. */
+const forgery = `
+for place in /tmp /var/tmp /dev/shm /run /run/deploy /var/lib/deploy /nix/var/nix/gcroots/auto /nix/var/nix/profiles /run/nixos; do
+  for name in deploy lock mutex verdict state result history request program before system-99-link start-list; do
+    ln -s /dev/null "$place/$name" || echo 'confirm' > "$place/$name" || mkdir "$place/$name"
+  done
+  ln -s /home/my_username "$place/deploy-20260101t000000-aaaaaa"
+done
+for file in /run/deploy/*/verdict /run/deploy/*/state /run/deploy/lock; do echo confirm > "$file"; rm -f "$file"; done
+systemctl --no-ask-password stop 'deploy-*'
+systemctl --no-ask-password kill 'deploy-*'
+systemd-run --user --unit=deploy-20260101t000000-aaaaaa sleep 60
+true`
+const forget = `
+find /tmp /var/tmp /dev/shm -user my_username -delete
+runuser -u my_username -- sh -c 'XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user stop "deploy-*"'; true`
+
+/** Whoever may read the file may lock it. */
+const holdSwitchLock = `
+mkdir -p /run/nixos; touch /run/nixos/switch-to-configuration.lock
+setsid runuser -u my_username -- flock /run/nixos/switch-to-configuration.lock sleep 600 > /dev/null 2>&1 < /dev/null &
+until ! flock -n /run/nixos/switch-to-configuration.lock true; do sleep 0.05; done`
+
+export const faults: readonly Fault[] = [
+  {
+    name: 'deploy killed',
+    apply: ({ deploying }) => deploying.signal('KILL'),
+    allows: { silence: true },
+  },
+  {
+    name: 'deploy terminated',
+    apply: ({ deploying }) => deploying.signal('TERM'),
+    allows: { interruption: true },
+  },
+  {
+    name: 'Ctrl-C',
+    apply: ({ deploying }) => deploying.signal('INT'),
+    allows: { interruption: true },
+  },
+  {
+    name: 'link silent for 5 s',
+    apply: () => lab.linkDown('dave'),
+    async lift() {
+      await new Promise((resolve) => setTimeout(resolve, 5000))
+      await lab.linkUp('dave')
+    },
+  },
+  {
+    name: 'link silent beyond the window',
+    apply: () => lab.linkDown('dave'),
+    async lift({ machines }) {
+      const { confirmWithin } = machines.inventory.defaults.activation
+      await new Promise((resolve) => setTimeout(resolve, (Number.parseInt(confirmWithin, 10) + 3) * 1000))
+      await over('dave', machines)
+      await lab.linkUp('dave')
+    },
+  },
+  {
+    name: 'link silent for ever',
+    apply: () => lab.linkDown('dave'),
+    lift: ({ ended }) => ended,
+    mend: () => lab.linkUp('dave'),
+  },
+  {
+    name: 'connections reset',
+    apply: () => lab.inside('dave', 'ss -K state established sport = :22 > /dev/null'),
+  },
+  {
+    name: 'power of the builder cut',
+    apply: () => lab.powerCut('forge'),
+    mend: () => lab.powerOn('forge'),
+  },
+  {
+    name: "builder's daemon killed",
+    apply: () => lab.inside('forge', "pkill -KILL -f 'nix-daemon'; true"),
+  },
+  {
+    name: 'power of the host cut',
+    apply: () => powerCycle('dave'),
+    allows: { restart: true },
+  },
+  { name: 'supervisor killed', apply: killUnits('supervisor') },
+  { name: 'guard killed', apply: killUnits('guard') },
+  { name: 'supervisor and guard killed', apply: killUnits('both') },
+  {
+    name: 'nix-daemon killed',
+    apply: inside("systemctl kill -s KILL nix-daemon.service; pkill -KILL -f '^/usr/bin/nix-daemon'; true"),
+  },
+  { name: 'sshd and its sessions killed', apply: inside("pkill -KILL '^sshd'; true") },
+  { name: 'sshd restarted', apply: inside('systemctl restart sshd.service') },
+  { name: 'systemd re-executed', apply: inside('systemctl daemon-reexec') },
+  {
+    name: 'disk full',
+    apply: inside(fillDisk),
+    mend: inside('rm -f /var/fill; sync'),
+    allows: { noHistory: true },
+  },
+  {
+    name: '/boot full',
+    apply: inside(fillBoot),
+    mend: inside(mendBoot),
+  },
+  {
+    name: '/ read-only',
+    apply: inside('mount -o remount,ro /'),
+    mend: inside('mount -o remount,rw /'),
+    allows: { noHistory: true },
+  },
+  { name: 'out of memory (1 GB)', apply: inside(hog) },
+  {
+    name: 'out of memory (512 MB)',
+    async apply() {
+      lab.limitMemory('dave', 512 * 2 ** 20)
+      await lab.inside('dave', hog)
+    },
+    mend: async () => lab.limitMemory('dave', 2 ** 30),
+  },
+  { name: 'clock an hour ahead', apply: async () => {} },
+  { name: 'clock an hour behind', apply: async () => {} },
+  { name: 'NAR corrupted', apply: inside('touch /run/hold/corrupt') },
+  { name: 'NAR truncated', apply: inside('touch /run/hold/truncate') },
+  {
+    name: 'garbage collected',
+    apply: inside('nix-collect-garbage -d'),
+    allows: { fewerGenerations: true },
+  },
+  {
+    name: 'markers forged',
+    apply: () => lab.inside('dave', ['runuser', '-u', 'my_username', '--', 'setsid', 'sh', '-c', forgery]),
+    mend: inside(forget),
+  },
+  {
+    name: "switch's lock taken",
+    apply: inside(holdSwitchLock),
+    mend: inside('pkill -u my_username -x sleep; true'),
+  },
+]
+
+export const faultNamed = (name: string): Fault => {
+  const found = faults.find((fault) => fault.name === name)
+  if (!found) throw new Error(`no fault ${name}`)
+  return found
+}

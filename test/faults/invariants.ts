@@ -1,0 +1,168 @@
+/** What has to hold after every cell, whatever happened in it. */
+import { exitCode, type Outcome } from '../../lib/deployment/outcome.ts'
+import type { Facts, Told } from '../scenarios/stage.ts'
+import type { Allowance } from './faults.ts'
+import type { Stage } from './stages.ts'
+
+/** Everything that a cell has shown. */
+export interface Evidence {
+  readonly stage: Stage
+  readonly allows: Allowance
+  readonly was: Facts
+  /** by the side door, when nothing of the deployment was under way on the host any more */
+  readonly is: Facts
+  /** undefined: it never ended */
+  readonly told: Told | undefined
+  readonly outcome: Outcome | undefined
+  /** the host's clock when it had gone back or kept the new system, seconds since 1970 */
+  readonly overAt: number
+  /** the transaction did not come to an end */
+  readonly stuck: string
+  /** logging in over the network failed */
+  readonly unreachable: string
+  /** the toplevel that was asked for */
+  readonly asked: string
+  /** what the machines still run, or have lying around, because of the deployment */
+  readonly traces: readonly string[]
+  readonly next: { readonly told: Told; readonly outcome: Outcome | undefined; readonly is: Facts }
+}
+
+export type Kind = 'stranded' | 'lie' | 'leftover' | 'next'
+
+export interface Violation {
+  readonly kind: Kind
+  readonly text: string
+}
+
+type Invariant = (evidence: Evidence) => readonly (string | false)[]
+
+const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
+const short = (path: string) => path.replace(/^\/nix\/store\/(.{8})[^-]*-/, '$1-') || 'nothing'
+
+/** Whether the host may run the new system: it was healthy, and could be confirmed. */
+const mayRunNew = ({ stage }: Evidence) => stage.journey === 'deploy' || stage.journey === 'rollback'
+
+const reachable: Invariant = ({ stuck, unreachable }) => [
+  stuck !== '' && `the deployment never came to an end: ${stuck}`,
+  unreachable !== '' && `nobody can log in: ${unreachable}`,
+]
+
+const oneSystem: Invariant = (evidence) => {
+  const { was, is, asked, allows } = evidence
+  if (is.running === was.running) return []
+  if (is.running !== asked || !mayRunNew(evidence)) {
+    return [`it runs ${short(is.running)}, neither the old ${short(was.running)} nor a confirmed new system`]
+  }
+  const last = is.history.at(-1)
+  const confirmed = is.history.length > was.history.length && last?.['outcome'] === 'deployed'
+  return [
+    !confirmed &&
+      !allows.noHistory &&
+      !allows.restart &&
+      'it runs the new system, and no line of history says that it was confirmed',
+  ]
+}
+
+const agreement: Invariant = (evidence) => {
+  const { was, is, allows, stage } = evidence
+  if (is.running !== was.running) {
+    return [
+      is.profile !== is.running && `the profile is ${short(is.profile)}, and ${short(is.running)} runs`,
+      is.boot !== is.running && `the next boot runs ${short(is.boot)}, and ${short(is.running)} runs now`,
+      !Object.values(is.generations).includes(is.running) && 'what runs is no generation',
+    ]
+  }
+  // Nothing of ours runs after a power cut: the profile may be one step ahead of the boot entry until the next deployment.
+  const cutBetween = allows.restart && stage.part === 'confirmed' && is.boot === was.boot
+  const differs = (key: 'profile' | 'boot' | 'generations' | 'bootFiles' | 'activeUnits' | 'failedUnits') =>
+    !same(was[key], is[key]) && `${key}: ${difference(was[key], is[key])}`
+  return [
+    !cutBetween && differs('profile'),
+    differs('boot'),
+    !cutBetween && !allows.fewerGenerations && differs('generations'),
+    !Object.values(is.generations).includes(is.running) && 'what runs is no generation',
+    !cutBetween && !allows.fewerGenerations && differs('bootFiles'),
+    differs('activeUnits'),
+    differs('failedUnits'),
+  ]
+}
+
+function difference(was: unknown, is: unknown): string {
+  const lines = (value: unknown): string[] =>
+    typeof value === 'string'
+      ? [short(value)]
+      : Array.isArray(value)
+        ? value.map(String)
+        : Object.entries(value as object).map(([key, each]) => `${key} ${short(String(each))}`)
+  const [before, after] = [lines(was), lines(is)]
+  const gone = before.filter((line) => !after.includes(line)).map((line) => `-${line}`)
+  const come = after.filter((line) => !before.includes(line)).map((line) => `+${line}`)
+  return [...gone, ...come].join(' ')
+}
+
+/** After a power cut there may be roots that lead to /run, which is empty: they hold nothing. */
+const nothingLeft: Invariant = ({ is, allows, traces }) => [
+  ...is.leftBehind.filter((left) => !(allows.restart && /^deploy-\S+-(old|new|toplevel)$/.test(left))),
+  ...traces,
+]
+
+const truth: Invariant = (evidence) => {
+  const { was, is, told, outcome, allows, asked, overAt } = evidence
+  if (allows.silence) return []
+  if (!told) return ['it never ended']
+  if (!outcome) return [`it told nothing and ended with ${told.code}: ${told.stderr.trim().split('\n').at(-1)}`]
+  const { kind, reason, running } = outcome
+  const codes = [exitCode([kind]), ...(allows.interruption ? [130] : [])]
+  const isOld = is.running === was.running
+  const claims: Record<string, boolean> = {
+    deployed: is.running === asked,
+    unchanged: is.running === asked,
+    'rolled back': isOld,
+    untouched: isOld,
+    locked: isOld,
+    unreachable: isOld,
+    interrupted: isOld,
+    'needs hands': false,
+  }
+  const by = /by (\d{4}-\S+Z)/.exec(reason)?.[1]
+  return [
+    !codes.includes(told.code) && `it said ${kind}, and its exit code is ${told.code}`,
+    claims[kind] === false && `it said ${kind}: ${reason}`,
+    running !== '' && running !== is.running && `it said that ${short(running)} runs, and ${short(is.running)} does`,
+    ...(kind !== 'left to roll back'
+      ? []
+      : [
+          !isOld && !reason.includes('keeps the new system') && `it said ${kind}, and the new system runs`,
+          by === undefined && !reason.includes('reboots into it') && `it said ${kind}, but not by when`,
+          by !== undefined && overAt * 1000 > Date.parse(by) && `it said ${reason}, and that took longer`,
+        ]),
+  ]
+}
+
+const nextWorks: Invariant = ({ next: { told, outcome, is } }) => {
+  const said = `${outcome?.kind ?? 'nothing'} (${told.code}): ${outcome?.reason || told.stderr.trim().split('\n').at(-1)}`
+  const system = outcome?.toplevel ?? ''
+  if (told.code !== 0 || !['deployed', 'unchanged'].includes(outcome?.kind ?? ''))
+    return [`the next deployment: ${said}`]
+  return [
+    [is.running, is.profile, is.boot].some((each) => each !== system) &&
+      `after the next deployment ${[is.running, is.profile, is.boot].map(short).join(', ')} run, are in the profile, boot`,
+    outcome?.kind === 'deployed' &&
+      is.leftBehind.length > 0 &&
+      `after the next deployment: ${is.leftBehind.join(', ')}`,
+  ]
+}
+
+const invariants: readonly (readonly [Kind, Invariant])[] = [
+  ['stranded', reachable],
+  ['stranded', oneSystem],
+  ['stranded', agreement],
+  ['leftover', nothingLeft],
+  ['lie', truth],
+  ['next', nextWorks],
+]
+
+export const violations = (evidence: Evidence): Violation[] =>
+  invariants.flatMap(([kind, invariant]) =>
+    invariant(evidence).flatMap((text) => (text === false ? [] : [{ kind, text }])),
+  )

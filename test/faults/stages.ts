@@ -1,0 +1,93 @@
+/** Where a deployment can be when something happens to it: each is a point at which it is held. */
+import type { Point } from './hold.ts'
+
+/** What is asked of `deploy`, and how the new system is. */
+export type Journey =
+  /** `deploy dave`: a healthy new system */
+  | 'deploy'
+  /** `deploy dave`: a unit of the new system fails, so that the host goes back */
+  | 'unhealthy'
+  /** `deploy dave`: healthy, but the boot loader can't be set */
+  | 'unbootable'
+  /** `deploy rollback dave` */
+  | 'rollback'
+
+export interface Stage {
+  readonly name: string
+  readonly journey: Journey
+  readonly at: Point
+  /** knobs of the lab's flake that it needs (test/lab/flake/README.md) */
+  readonly knobs?: Readonly<Record<string, unknown>>
+  /** the part of the deployment that it belongs to: what has begun, and what is over */
+  readonly part: Part
+}
+
+/** In their order. */
+export const parts = ['before', 'build', 'copy', 'begin', 'activate', 'verify', 'confirmed', 'over'] as const
+export type Part = (typeof parts)[number]
+
+const onHost = (name: string, content?: string): Point => ({
+  machine: 'dave',
+  name,
+  ...(content === undefined ? {} : { content }),
+})
+const onBuilder = (name: string): Point => ({ machine: 'forge', name })
+/** One path that takes a while, and is of one byte over and over. */
+const large = { bigPath: 40 }
+
+const deploy: readonly Omit<Stage, 'journey'>[] = [
+  { name: 'preflight', part: 'before', at: onHost('preflight') },
+  { name: 'evaluate', part: 'build', at: onBuilder('evaluate') },
+  { name: 'build', part: 'build', at: onBuilder('build') },
+  { name: 'copy: first path', part: 'copy', at: onHost('copy', 'nix-archive-1') },
+  { name: 'copy: middle', part: 'copy', at: onHost('copy', '20000000'), knobs: large },
+  // a name that only the NAR of a toplevel has in it
+  { name: 'copy: last path', part: 'copy', at: onHost('copy', 'init-interface-version') },
+  { name: 'lock taken', part: 'begin', at: onHost('lock') },
+  { name: 'state written', part: 'begin', at: onHost('state-ready') },
+  { name: 'switch: begins', part: 'activate', at: onHost('state-activating') },
+  { name: 'switch: units stopped', part: 'activate', at: onHost('activation-activating') },
+  { name: 'switch: units starting', part: 'activate', at: onHost('units-activating') },
+  { name: 'switch: over', part: 'activate', at: onHost('switched-activating') },
+  { name: 'awaiting confirmation', part: 'verify', at: onHost('state-awaiting') },
+  { name: 'checks running', part: 'verify', at: onHost('checks') },
+  { name: 'confirm sent', part: 'confirmed', at: onHost('verdict-confirm') },
+  { name: 'confirming', part: 'confirmed', at: onHost('state-confirming') },
+  { name: 'profile set', part: 'confirmed', at: onHost('sync-profiles') },
+  { name: 'boot loader written', part: 'confirmed', at: onHost('switched-confirming') },
+  { name: 'history written', part: 'over', at: onHost('sync-history') },
+  { name: 'cleaning up', part: 'over', at: onHost('gone') },
+]
+
+const back: readonly Omit<Stage, 'journey'>[] = [
+  { name: 'back: begins', part: 'confirmed', at: onHost('state-rolling-back') },
+  { name: 'back: units stopped', part: 'confirmed', at: onHost('activation-rolling-back') },
+  { name: 'back: units starting', part: 'confirmed', at: onHost('units-rolling-back') },
+  { name: 'back: switch over', part: 'confirmed', at: onHost('switched-rolling-back') },
+  { name: 'back: history written', part: 'over', at: onHost('sync-history') },
+  { name: 'back: cleaning up', part: 'over', at: onHost('gone') },
+]
+
+const inRollback = [
+  'preflight',
+  'lock taken',
+  'switch: units starting',
+  'checks running',
+  'confirm sent',
+  'profile set',
+  'boot loader written',
+  'history written',
+]
+
+export const stages: readonly Stage[] = [
+  ...deploy.map((stage) => ({ ...stage, journey: 'deploy' as const })),
+  ...back.map((stage) => ({ ...stage, journey: 'unhealthy' as const })),
+  { name: 'undo: begins', journey: 'unbootable', part: 'confirmed', at: onHost('state-rolling-back') },
+  { name: 'undo: switch over', journey: 'unbootable', part: 'confirmed', at: onHost('switched-rolling-back') },
+  ...deploy
+    .filter(({ name }) => inRollback.includes(name))
+    .map((stage) => ({ ...stage, name: `rollback: ${stage.name}`, journey: 'rollback' as const })),
+]
+
+export const isPast = (part: Part, other: Part): boolean => parts.indexOf(part) > parts.indexOf(other)
+export const isBefore = (part: Part, other: Part): boolean => parts.indexOf(part) < parts.indexOf(other)
