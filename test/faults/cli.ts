@@ -18,7 +18,7 @@ const { values } = parseArgs({
 })
 
 const usage = `npm run faults -- [--only TEXT].. [--seed N] [--shard N/COUNT] [--list]
-  --only TEXT      cells with TEXT in \`STAGE / FAULT\`, or a pattern of it: 'copy: * / power of the host cut'
+  --only TEXT      cells with TEXT in one of their names, or \`STAGE / FAULT\`, with * for anything
   --seed N         shuffles the cells; 0 (the default) leaves them in order
   --shard N/COUNT  the Nth of COUNT parts
   --list           names the cells, and runs none`

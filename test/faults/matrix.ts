@@ -25,7 +25,7 @@ export interface Ran {
 }
 
 export interface Choice {
-  /** `STAGE:FAULT` with `*`, or a part of either name; all when empty */
+  /** `STAGE / FAULT`, with `*` for anything, or a part of either name; all cells when empty */
   readonly only: readonly string[]
   readonly seed: number
   /** the first of so many parts is 1 */

@@ -91,3 +91,9 @@ export const stages: readonly Stage[] = [
 
 export const isPast = (part: Part, other: Part): boolean => parts.indexOf(part) > parts.indexOf(other)
 export const isBefore = (part: Part, other: Part): boolean => parts.indexOf(part) < parts.indexOf(other)
+
+export const stageNamed = (name: string): Stage => {
+  const found = stages.find((stage) => stage.name === name)
+  if (!found) throw new Error(`no stage ${name}`)
+  return found
+}

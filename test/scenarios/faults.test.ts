@@ -1,0 +1,36 @@
+/**
+ * The cells of the fault matrix (test/faults) that no other scenario covers and that are most likely to break.
+ * `npm run faults` runs them all.
+ */
+import { before, test } from 'tap'
+import { freshMachines, runCell } from '../faults/cell.ts'
+import { faultNamed } from '../faults/faults.ts'
+import { stageNamed } from '../faults/stages.ts'
+import type { Stage as Machines } from './stage.ts'
+
+const cells = [
+  ['copy: middle', 'NAR corrupted'],
+  ['copy: middle', 'nix-daemon killed'],
+  ['switch: units starting', 'systemd re-executed'],
+  ['switch: units stopped', 'sshd and its sessions killed'],
+  ['checks running', 'connections reset'],
+  ['profile set', 'disk full'],
+  ['boot loader written', 'power of the host cut'],
+  ['cleaning up', 'supervisor and guard killed'],
+  ['back: units stopped', 'supervisor and guard killed'],
+  ['undo: begins', 'garbage collected'],
+  ['rollback: confirm sent', 'link silent for 5 s'],
+] as const
+
+let machines: Machines
+before(async () => {
+  machines = await freshMachines()
+})
+
+for (const [stage, fault] of cells) {
+  test(`${stage} / ${fault}: the host survives, and the truth is told`, async (t) => {
+    const { violations, said, usable } = await runCell(machines, stageNamed(stage), faultNamed(fault))
+    if (!usable) machines = await freshMachines()
+    t.same(violations, [], said)
+  })
+}
