@@ -33,13 +33,15 @@ generations() {
 set_profile() { nix-env -p "$system_profile" --set "$1"; }
 
 # Puts the profile back to the generation it was at, and takes away the one that was made for this deployment:
-# `nix-env --set` goes to an older generation of the same system when that is the newest one.
-reset_profile() { # GENERATION-LINK-OR-EMPTY
+# `nix-env --set` goes to an older generation of the same system when that is the newest one. A generation that a
+# garbage collection deleted meanwhile (`nix-collect-garbage -d` spares only the one that the profile is at) comes back.
+reset_profile() { # GENERATION-LINK-OR-EMPTY ITS-SYSTEM
   made=$(readlink "$system_profile" 2> /dev/null)
   [ "$made" = "$1" ] && return 0
   if [ -z "$1" ]; then
     rm -f "$system_profile"
   else
+    [ -L "${system_profile%/*}/$1" ] || ln -s "$2" "${system_profile%/*}/$1" || return 1
     ln -sfn "$1" "$system_profile.deploy" && mv -fT "$system_profile.deploy" "$system_profile" || return 1
   fi
   case $made in

@@ -52,7 +52,7 @@ directory_of() { # ID
 
 # Takes away everything of a deployment but its history. Its state goes in one step: afterwards it is over.
 forget() { # ID
-  rm -f "$auto_roots/deploy-$1-old" "$auto_roots/deploy-$1-new" "$auto_roots/deploy-$1-toplevel"
+  rm -f "$auto_roots/deploy-$1"-*
   forget_lasting "$1"
   [ ! -d "$run_directory/$1" ] || { mv "$run_directory/$1" "$run_directory/.gone-$1" && rm -rf "$run_directory/.gone-$1"; }
   release_lock "$1"

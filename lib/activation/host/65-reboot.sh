@@ -20,6 +20,7 @@ prepare_reboot() {
     # It runs, but was never booted: what can be gone back to is the system that was.
     old=$(booted_system)
     old_boot=$old
+    old_profile=$old
     old_profile_link=$(generations | awk -v old="$old" '$3 == old { number = $1 } END { if (number) print "system-" number "-link" }')
     touch "$here/made-generation"
     [ -n "$old_profile_link" ] || refuse lasting "it has to reboot ($reboot_reason), and the system that was booted last is no generation any more: there would be nothing to go back to"

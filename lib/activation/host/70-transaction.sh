@@ -214,7 +214,7 @@ roll_back() { # REASON
   theirs=
   [ "$(profile_generation_link)" = "$old_profile_link" ] || [ -e "$here/made-generation" ] || theirs=yes
   loader_exit=0
-  if [ -e "$here/made-generation" ]; then reset_profile "$old_profile_link" >> "$here/log" 2>&1; fi
+  if [ -e "$here/made-generation" ]; then reset_profile "$old_profile_link" "$old_profile" >> "$here/log" 2>&1; fi
   # A boot loader that nobody touched is better left alone: on a full disk its own script may do harm.
   if [ -e "$here/boot-touched" ]; then
     loader_system=$old_boot

@@ -1,4 +1,4 @@
-# Starting a transaction: the lock, what was there before, roots for both systems, the supervisor and its guard.
+# Starting a transaction: the lock, what was there before, roots for the systems, the supervisor and its guard.
 
 auto_roots=/nix/var/nix/gcroots/auto
 
@@ -12,12 +12,14 @@ add_roots() {
   find "$run_directory" -maxdepth 1 -name '.void-*' -mmin +60 -exec rm -f {} +
   sweep_lasting
   roots=$(cd "$here/roots" && pwd -P)
-  for root in old new toplevel; do
+  for root in old new toplevel old_profile; do
     eval "target=\$$root"
+    [ -n "$target" ] || continue
     ln -s "$target" "$roots/$root"
     ln -sfn "$roots/$root" "$auto_roots/deploy-$id-$root"
   done
 }
+
 refuse() { # WORD REASON
   echo "refused $1 $(plain "$2")"
   [ "$1" = locked ] || forget "$id"
@@ -46,6 +48,7 @@ begin() { # ID; the request and this program are in its directory
   take_lock "$id" || { holder=$(lock_holder); refuse locked "$(describe_lock | sed -n 's/^lock-holder //p')"; }
   old=$(running_system)
   old_boot=$(boot_default)
+  old_profile=$(profile_system)
   old_profile_link=$(profile_generation_link)
   [ "$old" = "$expected_running" ] || refuse changed "the host switched to $old since it was looked at"
   for system in "$new" "$toplevel"; do
@@ -65,6 +68,7 @@ begin() { # ID; the request and this program are in its directory
   {
     echo "old=$old"
     echo "old_boot=$old_boot"
+    echo "old_profile=$old_profile"
     echo "old_profile_link=$old_profile_link"
     [ -z "$reboot_reason" ] || echo "mode=reboot began_in=$(boot_id) reboot_reason='$reboot_reason'"
   } > "$here/before"
