@@ -91,3 +91,7 @@ check_boot_files() { # TOPLEVEL
     starts_with "$file" "$1/$key" || { rm -f "$file.deploy"; echo "$file"; }
   done
 }
+
+# A loader's script that failed or was cut off half way (no room, no power) leaves its menu half written beside the real
+# one, under a name that it never looks at again. Kernels of that kind it takes away itself when it next succeeds.
+clear_boot_leftovers() { rm -f /boot/extlinux/extlinux.conf.tmp.*; }

@@ -166,12 +166,13 @@ make_permanent() {
   [ "$(profile_system)" = "$toplevel" ] || { roll_back "the profile does not hold the new system"; return 1; }
 }
 
-# Sets switch_exit. A menu that a killed loader script was writing aside is looked at by nobody, and removed by nobody.
+# Sets switch_exit.
 set_boot_loader() { # TOPLEVEL
+  clear_boot_leftovers
   export NIXOS_INSTALL_BOOTLOADER=0
   run_switch "$1" boot $((switch_seconds * 100))
   unset NIXOS_INSTALL_BOOTLOADER
-  rm -f /boot/extlinux/extlinux.conf.tmp.*
+  clear_boot_leftovers
   [ ! -d /boot ] || sync_file_system /boot
 }
 
