@@ -50,9 +50,13 @@ limit_log() {
   rm -f "$here/log.end"
 }
 
+switch_lock=/run/nixos/switch-to-configuration.lock
+
 # True when no other switch runs on the host, or as soon as it is over. Newer releases refuse to wait themselves.
+# Whoever may read a file may lock it, for as long as he likes: that is root's alone from here on.
 switch_is_free() { # SECONDS
-  [ ! -e /run/nixos/switch-to-configuration.lock ] || flock -w "$1" /run/nixos/switch-to-configuration.lock true
+  mkdir -p "${switch_lock%/*}" && (umask 077; : >> "$switch_lock") && chmod 600 "$switch_lock"
+  flock -w "$1" "$switch_lock" true
 }
 
 # The lists of units that an interrupted switch still had to start, restart or reload: the next switch reads them.
