@@ -5,7 +5,7 @@ import { type Facts, type Stage as Machines, setStage } from '../scenarios/stage
 import type { Fault } from './faults.ts'
 import { arm, held, holdable, prepareMachines, release } from './hold.ts'
 import { type Evidence, type Violation, violations } from './invariants.ts'
-import type { Journey, Stage } from './stages.ts'
+import type { Journey, Knobs, Stage } from './stages.ts'
 
 export interface CellResult {
   readonly violations: readonly Violation[]
@@ -23,9 +23,9 @@ const defaults = {
 
 let systems = 0
 /** Knobs of a system that the host hasn't had yet. */
-const something = (knobs: Record<string, unknown> = {}) => {
+const something = (knobs: Knobs = () => ({})) => {
   systems++
-  const { services, ...others } = knobs
+  const { services, ...others } = knobs(systems)
   const base = holdable(systems)
   return { ...base, ...others, services: { ...base.services, ...(services as object | undefined) } }
 }
@@ -55,10 +55,9 @@ const unhealthy: Readonly<Record<Journey, Record<string, unknown>>> = {
 
 export async function runCell(machines: Machines, stage: Stage, fault: Fault): Promise<CellResult> {
   const { journey } = stage
-  const knobs = { ...stage.knobs, ...fault.knobs, ...unhealthy[journey] }
+  const knobs: Knobs = (number) => ({ ...stage.knobs?.(number), ...fault.knobs?.(number), ...unhealthy[journey] })
   if (journey !== 'rollback') await machines.configure('dave', something(knobs))
-  await tidy(machines)
-  const was = await machines.facts('dave')
+  const was = await tidied(machines)
   const tracesBefore = await traces()
 
   await arm(stage.at)
@@ -115,14 +114,13 @@ export async function runCell(machines: Machines, stage: Stage, fault: Fault): P
 }
 
 /** Generations are not to become many: the boot menu is written anew for each. */
-async function tidy(machines: Machines): Promise<void> {
-  const { generations } = await machines.facts('dave')
-  if (Object.keys(generations).length < 10) return
-  await machines.inside(
-    'dave',
-    'nix-env -p /nix/var/nix/profiles/system --delete-generations +3 >&2 && nix-collect-garbage >&2',
-  )
-  await machines.inside('dave', '/nix/var/nix/profiles/system/bin/switch-to-configuration boot >&2 && sync')
+async function tidied(machines: Machines): Promise<Facts> {
+  const facts = await machines.facts('dave')
+  if (Object.keys(facts.generations).length < 10) return facts
+  const profile = '/nix/var/nix/profiles/system'
+  await machines.inside('dave', `nix-env -p ${profile} --delete-generations +3 >&2 && nix-collect-garbage >&2`)
+  await machines.inside('dave', `${profile}/bin/switch-to-configuration boot >&2 && sync`)
+  return machines.facts('dave')
 }
 
 /** As `deploy rollback` reckons: in the order of their first generation. */

@@ -2,6 +2,7 @@
 import * as lab from '../lab/lab.mjs'
 import { over } from '../scenarios/eventually.ts'
 import type { Running, Stage as Machines } from '../scenarios/stage.ts'
+import type { Knobs } from './stages.ts'
 
 export interface Scene {
   readonly machines: Machines
@@ -13,7 +14,7 @@ export interface Scene {
 export interface Fault {
   readonly name: string
   /** knobs of the lab's flake that it needs */
-  readonly knobs?: Readonly<Record<string, unknown>>
+  readonly knobs?: Knobs
   /** while the deployment is held */
   apply(scene: Scene): Promise<unknown>
   /** after it was let go: ends it, or waits until it has ended by itself */
@@ -36,7 +37,11 @@ export interface Allowance {
   readonly noHistory?: true
 }
 
-const inside = (script: string) => () => lab.inside('dave', script)
+/** Root's shell on the host; must succeed, or nothing would have happened to the deployment. */
+const inside = (script: string) => async () => {
+  const { code, stdout, stderr } = await lab.inside('dave', script)
+  if (code !== 0) throw new Error(`on dave: ${script}: ${stdout}${stderr}`)
+}
 
 const powerCycle = async (name: string) => {
   await lab.powerCut(name)
@@ -59,18 +64,33 @@ const killUnits = (which: 'supervisor' | 'guard' | 'both') => {
 const fillDisk =
   'head -c 100G /dev/zero > /var/fill 2>/dev/null; sync /var/fill; head -c 100M /dev/zero >> /var/fill 2>/dev/null; true'
 
-/** A small file system over /boot with its files and room for less than one more kernel. */
+/** A small file system over /boot with its files and room for one more kernel, but not for its initrd. */
 const fillBoot = `
 size=$(du -sk /boot | cut -f1)
-mkdir -p /run/boot-disk && mount --bind /boot /run/boot-disk
-mount -t tmpfs -o size=$((size + 600))k boot /boot && cp -a /run/boot-disk/. /boot/`
+mkdir -p /run/boot-disk && mount --bind /boot /run/boot-disk && mount --make-private /run/boot-disk
+mount -t tmpfs -o size=$((size + 800))k boot /boot && cp -a /run/boot-disk/. /boot/`
 const mendBoot = `
 mkdir /run/boot-files && cp -a /boot/. /run/boot-files/ && umount /boot
 find /run/boot-disk -mindepth 1 -delete; cp -a /run/boot-files/. /boot/
 umount /run/boot-disk; rm -rf /run/boot-files /run/boot-disk; sync`
 
-/** Takes all the memory there is, again and again, until the kernel ends it. */
-const hog = `for turn in 1 2 3; do perl -e 'my @all; push @all, "x" x 10000000 while 1'; done; true`
+/** The mount of / itself is always busy; a mount of its own over each directory of it can be made read-only. */
+const directories = '/boot /etc /home /root /tmp /var'
+const readOnly = `for directory in ${directories}; do
+  mount --bind $directory $directory && mount --make-private $directory && mount -o remount,bind,ro $directory || exit 1
+done`
+
+/** The daemon's wrapper (hold.ts) takes the file away when it does the damage. */
+const wasDone = (damage: string) => async () => {
+  const { code } = await lab.inside('dave', `test ! -e /run/damage-${damage}`)
+  if (code !== 0) throw new Error('no NAR was damaged')
+}
+
+/** Takes all the memory there is, three times, until the kernel ends it: as a unit, or it were outside the limit of the machine. */
+const hog = `for turn in 1 2 3; do
+  systemd-run --quiet --wait --unit=hog-$turn --property=OOMPolicy=continue perl -e 'my @all; push @all, "x" x 10000000 while 1'
+done
+systemctl reset-failed 'hog-*'; true`
 
 /** All that a user of the host without sudo could plant for a deployment to stumble over. */
 const forgery = `
@@ -89,11 +109,11 @@ const forget = `
 find /tmp /var/tmp /dev/shm -user my_username -delete
 runuser -u my_username -- sh -c 'XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user stop "deploy-*"'; true`
 
-/** Whoever may read the file may lock it. */
+/** Whoever may read a file may lock it: a user of the host without sudo tries to. */
 const holdSwitchLock = `
 mkdir -p /run/nixos; touch /run/nixos/switch-to-configuration.lock
-setsid runuser -u my_username -- flock /run/nixos/switch-to-configuration.lock sleep 600 > /dev/null 2>&1 < /dev/null &
-until ! flock -n /run/nixos/switch-to-configuration.lock true; do sleep 0.05; done`
+setsid runuser -u my_username -- flock /run/nixos/switch-to-configuration.lock sh -c 'touch /tmp/has-lock; exec sleep 600' > /dev/null 2>&1 < /dev/null &
+for turn in $(seq 20); do [ ! -e /tmp/has-lock ] || break; kill -0 $! || break; sleep 0.05; done; rm -f /tmp/has-lock`
 
 export const faults: readonly Fault[] = [
   {
@@ -137,7 +157,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: 'connections reset',
-    apply: () => lab.inside('dave', 'ss -K state established sport = :22 > /dev/null'),
+    apply: inside('ss -K state established sport = :22 | grep -q :22'),
   },
   {
     name: 'power of the builder cut',
@@ -170,14 +190,15 @@ export const faults: readonly Fault[] = [
     allows: { noHistory: true },
   },
   {
-    name: '/boot full',
+    name: 'boot file system full',
+    knobs: (number) => ({ kernel: { version: `7.0.${number}`, size: 500_000 } }),
     apply: inside(fillBoot),
     mend: inside(mendBoot),
   },
   {
-    name: '/ read-only',
-    apply: inside('mount -o remount,ro /'),
-    mend: inside('mount -o remount,rw /'),
+    name: 'root file system read-only',
+    apply: inside(readOnly),
+    mend: inside(`for directory in ${directories}; do umount -l $directory; done; true`),
     allows: { noHistory: true },
   },
   { name: 'out of memory (1 GB)', apply: inside(hog) },
@@ -185,14 +206,14 @@ export const faults: readonly Fault[] = [
     name: 'out of memory (512 MB)',
     async apply() {
       lab.limitMemory('dave', 512 * 2 ** 20)
-      await lab.inside('dave', hog)
+      await inside(hog)()
     },
     mend: async () => lab.limitMemory('dave', 2 ** 30),
   },
   { name: 'clock an hour ahead', apply: async () => {} },
   { name: 'clock an hour behind', apply: async () => {} },
-  { name: 'NAR corrupted', apply: inside('touch /run/hold/corrupt') },
-  { name: 'NAR truncated', apply: inside('touch /run/hold/truncate') },
+  { name: 'NAR corrupted', apply: inside('touch /run/damage-corrupt'), mend: wasDone('corrupt') },
+  { name: 'NAR truncated', apply: inside('touch /run/damage-truncate'), mend: wasDone('truncate') },
   {
     name: 'garbage collected',
     apply: inside('nix-collect-garbage -d'),

@@ -97,9 +97,9 @@ while (sysread STDIN, my $piece, 65536) {
     if ($wanted ne '' && $found) {
         $wanted = '';
         system '/run/current-system/sw/bin/hold', 'copy';
-        last if -e '/run/hold/truncate';
+        last if unlink '/run/damage-truncate';
         my $middle = int(length($piece) / 2);
-        substr($piece, $middle, 1) = chr(ord(substr $piece, $middle, 1) ^ 1) if -e '/run/hold/corrupt';
+        substr($piece, $middle, 1) = chr(ord(substr $piece, $middle, 1) ^ 1) if unlink '/run/damage-corrupt';
     }
     for (my $done = 0; $done < length $piece;) { $done += syswrite($in, $piece, length($piece) - $done, $done) // last }
 }

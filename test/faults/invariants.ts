@@ -102,7 +102,7 @@ function difference(was: unknown, is: unknown): string {
 
 /** After a power cut there may be roots that lead to /run, which is empty: they hold nothing. */
 const nothingLeft: Invariant = ({ is, allows, traces }) => [
-  ...is.leftBehind.filter((left) => !(allows.restart && /^deploy-\S+-(old|new|toplevel)$/.test(left))),
+  ...is.leftBehind.filter((left) => !(allows.restart && /^deploy-\d\S+$/.test(left))),
   ...traces,
 ]
 

@@ -12,12 +12,15 @@ export type Journey =
   /** `deploy rollback dave` */
   | 'rollback'
 
+/** For the system of that number. */
+export type Knobs = (number: number) => Record<string, unknown>
+
 export interface Stage {
   readonly name: string
   readonly journey: Journey
   readonly at: Point
   /** knobs of the lab's flake that it needs (test/lab/flake/README.md) */
-  readonly knobs?: Readonly<Record<string, unknown>>
+  readonly knobs?: Knobs
   /** the part of the deployment that it belongs to: what has begun, and what is over */
   readonly part: Part
 }
@@ -33,7 +36,7 @@ const onHost = (name: string, content?: string): Point => ({
 })
 const onBuilder = (name: string): Point => ({ machine: 'forge', name })
 /** One path that takes a while, and is of one byte over and over. */
-const large = { bigPath: 40 }
+const large: Knobs = (number) => ({ bigPath: 40 + (number % 20) })
 
 const deploy: readonly Omit<Stage, 'journey'>[] = [
   { name: 'preflight', part: 'before', at: onHost('preflight') },
