@@ -1,5 +1,6 @@
 /** The inventory, and the hosts of it that were named. */
 import type { Host, Inventory } from '../inventory/inventory.ts'
+import { Problem } from '../problem.ts'
 import type { ControlMachine } from './control-machine.ts'
 
 interface Choice {
@@ -19,6 +20,21 @@ export async function chosenHosts(
   const inventory = await readInventoryAt(choice.hosts, machine)
   const { selectHosts } = await import('../inventory/select.ts')
   return { inventory, hosts: selectHosts(inventory, choice.words, { all }) }
+}
+
+/** For a verb that takes one host at a time. */
+export async function chosenHost(
+  verb: string,
+  choice: Omit<Choice, 'all'>,
+  machine: ControlMachine,
+): Promise<{ inventory: Inventory; host: Host }> {
+  const { inventory, hosts } = await chosenHosts({ ...choice, all: false }, machine)
+  const [host, ...others] = hosts
+  if (host && others.length === 0) return { inventory, host }
+  throw new Problem(`${verb} takes one host at a time`, {
+    kind: 'usage',
+    hints: [`${choice.words.join(' ')} means ${hosts.map(({ name }) => name).join(', ')}`],
+  })
 }
 
 export async function readInventoryAt(file: string | undefined, machine: ControlMachine): Promise<Inventory> {

@@ -36,7 +36,7 @@ export const deploy = verb({
   },
   async run(given, machine) {
     const { inventory, hosts: chosen } = await chosenHosts(given, machine)
-    const hosts = rebooting(chosen, given)
+    const hosts = chosen.map((host) => rebooting(host, given))
     const { rollOut } = await import('../deployment/rollout.ts')
     const rollout = {
       hosts,

@@ -29,7 +29,7 @@ const exitCodeRows: readonly Row[] = [
   ['130', 'interrupted'],
 ]
 
-const placeholder = { '[host..]': ' HOST..', '<host>': ' HOST', '': '' } as const
+const placeholder = { '[host..]': ' HOST..', '<host>': ' HOST', '<host> [id]': ' HOST [ID]', '': '' } as const
 const call = ({ name, words }: Verb) => `deploy${name && ` ${name}`}${placeholder[words]}`
 const capital = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 

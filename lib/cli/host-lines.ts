@@ -1,6 +1,7 @@
 /** What was seen on a host, in words. */
 import type { HistoryEntry } from '../activation/history.ts'
 import type { HostState } from '../activation/host-state.ts'
+import type { KeptLog } from '../activation/kept-log.ts'
 import { bad, good, type Line, quiet, strong } from '../screen/line.ts'
 import { padded, widthOf } from '../screen/width.ts'
 import { shortSystem } from './short-system.ts'
@@ -49,6 +50,7 @@ export function historyLines(name: string, entries: readonly HistoryEntry[]): Li
       row.generation && !isFailed(row) ? `generation ${row.generation}` : '',
       shortSystem(row.toplevel),
       row.revision.slice(0, 12),
+      row.id,
       row.reason,
     ]),
   )
@@ -56,6 +58,15 @@ export function historyLines(name: string, entries: readonly HistoryEntry[]): Li
     [strong(name.trimEnd())],
     ...lines.map((line, index): Line => [isFailed(rows[index]) ? bad('✗') : good('✓'), ...line.slice(1)]),
     ...(rows.length === 0 ? [['  nothing was deployed to it yet']] : []),
+  ]
+}
+
+/** Which deployment it was and how it ended, then what its switch printed, as it is. */
+export function logLines(name: string, { id, underWay, entry, lines }: KeptLog): Line[] {
+  const how = entry ? `${entry.outcome}, begun ${localTime(Date.parse(entry.started))} by ${entry.by}` : ''
+  return [
+    [strong(name.trimEnd()), `  ${id}  `, quiet(underWay ? 'under way: its log so far' : how)],
+    ...lines.map((line): Line => [line]),
   ]
 }
 

@@ -66,15 +66,12 @@ export const rebootOption = {
   },
 } as const
 
-/** As if hosts.yaml said `reboot: when-needed` of each. */
-export function rebooting(
-  hosts: readonly Host[],
-  given: { reboot: boolean | undefined; mode: Mode | undefined },
-): Host[] {
-  if (!given.reboot) return [...hosts]
+/** As if hosts.yaml said `reboot: when-needed` of it. */
+export function rebooting(host: Host, given: { reboot: boolean | undefined; mode: Mode | undefined }): Host {
+  if (!given.reboot) return host
   const mode = given.mode ?? 'switch'
   if (mode !== 'switch') throw usage(`--reboot does not go with --mode ${mode}`, 'a guarded reboot is a kind of switch')
-  return hosts.map((host) => ({ ...host, reboot: 'when-needed' }))
+  return { ...host, reboot: 'when-needed' }
 }
 
 export const parallelOption = {

@@ -1,7 +1,6 @@
 /** `deploy rollback HOST [--to N]` */
-import { Problem } from '../problem.ts'
 import { atWork } from './at-work.ts'
-import { chosenHosts } from './chosen-hosts.ts'
+import { chosenHost } from './chosen-hosts.ts'
 import { concludeOutcomes } from './conclude.ts'
 import {
   limitsOf,
@@ -39,17 +38,11 @@ export const rollback = verb({
     ...outputOptions,
   } as const,
   async run(given, machine) {
-    const { inventory, hosts } = await chosenHosts({ ...given, all: false }, machine)
-    const [host, ...others] = rebooting(hosts, given)
-    if (!host || others.length > 0) {
-      throw new Problem('rollback takes one host at a time', {
-        kind: 'usage',
-        hints: [`${given.words.join(' ')} means ${hosts.map(({ name }) => name).join(', ')}`],
-      })
-    }
+    const { inventory, host: chosen } = await chosenHost('rollback', given, machine)
+    const host = rebooting(chosen, given)
     const { rollBackHost } = await import('../deployment/rollback.ts')
     const { turns } = await import('../deployment/rollout.ts')
-    const outcome = await atWork({ inventory, hosts, verbose: given.verbose }, machine, (tools) =>
+    const outcome = await atWork({ inventory, hosts: [host], verbose: given.verbose }, machine, (tools) =>
       rollBackHost({ host, to: given.to, mode: given.mode ?? 'switch' }, tools, turns(limitsOf(1))),
     )
     return concludeOutcomes([outcome], given, machine)

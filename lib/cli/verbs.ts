@@ -5,9 +5,21 @@ import { completion } from './completion.ts'
 import { deploy } from './deploy.ts'
 import { generations } from './generations.ts'
 import { history } from './history.ts'
+import { log } from './log.ts'
 import { plan } from './plan.ts'
 import { rollback } from './rollback.ts'
 import { status } from './status.ts'
 import type { Verb } from './verb.ts'
 
-export const verbs: readonly Verb[] = [deploy, plan, build, check, rollback, status, generations, history, completion]
+export const verbs: readonly Verb[] = [
+  deploy,
+  plan,
+  build,
+  check,
+  rollback,
+  status,
+  generations,
+  history,
+  log,
+  completion,
+]

@@ -1,9 +1,10 @@
 /** Looking at hosts: what they are and run now. Nothing is changed. */
 import { type HistoryEntry, readHistory } from '../activation/history.ts'
 import { type HostState, probe } from '../activation/host-state.ts'
+import { type KeptLog, readLog } from '../activation/kept-log.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
-import type { Problem } from '../problem.ts'
+import { Problem } from '../problem.ts'
 import { asProblem } from './realise.ts'
 import { openSession } from './session.ts'
 import type { Tools } from './tools.ts'
@@ -30,6 +31,18 @@ export const statusOf = (host: Host, tools: Tools): Promise<Seen<HostState>> =>
 
 export const historyOf = (host: Host, tools: Tools): Promise<Seen<HistoryEntry[]>> =>
   see(host, tools, (machine) => readHistory(machine, tools.program, tools.signal))
+
+/** The output of a deployment's switch; the last deployment's without an id. */
+export const logOf = (host: Host, id: string | undefined, tools: Tools): Promise<Seen<KeptLog>> =>
+  see(host, tools, async (machine) => {
+    const { log, kept } = await readLog(machine, tools.program, id)
+    if (log) return log
+    const there =
+      kept.length > 0 ? `it has ${[...kept].reverse().join(', ')}` : 'it has none: nothing was deployed to it'
+    throw new Problem(id === undefined ? 'the host keeps no log' : `the host keeps no log of a deployment ${id}`, {
+      hints: [there],
+    })
+  })
 
 /** One line that says where a host stands, in words. */
 export function standing(state: HostState): string {

@@ -46,6 +46,7 @@ test('the first word is a verb or a host', async (t) => {
     [['plan', 'dave'], 'plan', ['dave']],
     [['status'], 'status', []],
     [['rollback', 'dave'], 'rollback', ['dave']],
+    [['log', 'dave', '20260101t000000-aaaaaa'], 'log', ['dave', '20260101t000000-aaaaaa']],
     [['dave', 'plan'], '', ['dave', 'plan']],
     [['--', 'plan'], '', ['plan']],
     [['plan', '--', '--odd'], 'plan', ['--odd']],

@@ -9,6 +9,7 @@ case $verb in
   watch) watch "$@" ;;
   recover) recover "$@" ;;
   history) history ;;
+  log) kept_log "$@" ;;
   dry-activate) dry_activate "$@" ;;
   supervise) supervise "$@" ;;
   guard) guard "$@" ;;
