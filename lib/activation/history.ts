@@ -36,13 +36,14 @@ const nothing: HistoryEntry = {
   generation: '',
 }
 
-/** Oldest first. Lines that can't be read (a power cut may leave half of one) are left out. */
+/** Oldest first. Lines that can't be read (a power cut may leave half of one) are left out, and so is what is no text in them. */
 export function parseHistory(text: string): HistoryEntry[] {
   return text.split('\n').flatMap((line) => {
     try {
       const entry: unknown = JSON.parse(line)
       if (typeof entry !== 'object' || entry === null || !('outcome' in entry)) return []
-      return [{ ...nothing, ...(entry as Partial<HistoryEntry>) }]
+      const texts = Object.entries(entry).filter(([, value]) => typeof value === 'string')
+      return [{ ...nothing, ...Object.fromEntries(texts) }]
     } catch {
       return []
     }

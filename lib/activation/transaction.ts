@@ -32,16 +32,20 @@ export interface TransactionRequest {
   readonly record: Readonly<Record<string, string>>
 }
 
-export type TransactionEnd =
-  | 'deployed'
-  | 'staged'
-  | 'tested'
-  | 'rolled-back'
-  | 'untouched'
-  | 'left-alone'
-  | 'needs-hands'
-  | 'rebooting'
-  | 'unknown'
+export const transactionEnds = [
+  'deployed',
+  'staged',
+  'tested',
+  'rolled-back',
+  'untouched',
+  'left-alone',
+  'needs-hands',
+  'rebooting',
+  /** A `deploy clean` that was called off, or carried out. */
+  'cleaned',
+  'unknown',
+] as const
+export type TransactionEnd = (typeof transactionEnds)[number]
 
 /** Read back on the host after the act. */
 export interface TransactionResult {
@@ -134,14 +138,26 @@ export async function confirm(
 export async function callOff(
   tools: TransactionTools,
   { id, reason, bootId }: { id: string; reason: string; bootId: string },
+  signal?: AbortSignal,
 ): Promise<Followed> {
-  const finished = await tools.machine.run(verbCommand('abort', id, reason, bootId), { input: tools.program })
+  const options = { input: tools.program, ...(signal && { signal }) }
+  const finished = await tools.machine.run(verbCommand('abort', id, reason, bootId), options)
   return followed(tools.machine, finished)
 }
 
-/** Finishes a transaction whose processes on the host are gone (HeldLock.alive is false). */
-export async function recover(tools: TransactionTools, id: string, signal?: AbortSignal): Promise<void> {
-  await tools.machine.run(verbCommand('recover', id), { input: tools.program, ...(signal && { signal }) })
+/**
+ * Finishes a transaction whose processes on the host are gone (HeldLock.alive is false). Resolves with nothing when
+ * somebody else is at it.
+ */
+export async function recover(
+  tools: TransactionTools,
+  id: string,
+  signal?: AbortSignal,
+): Promise<TransactionResult | undefined> {
+  const options = { input: tools.program, ...(signal && { signal }) }
+  const finished = await tools.machine.run(verbCommand('recover', id), options)
+  const end = finished.code === 0 && finished.stdout === '' ? undefined : await followed(tools.machine, finished)
+  return end?.kind === 'ended' ? end.result : undefined
 }
 
 /** How many log lines a listener has heard, so that following again after a lost connection tells none twice. */
@@ -180,7 +196,7 @@ async function followed(machine: Machine, finished: Finished): Promise<Followed>
     return {
       kind: 'ended',
       result: {
-        end: fact('result') as TransactionEnd,
+        end: transactionEnds.find((end) => end === fact('result')) ?? 'unknown',
         reason: fact('reason'),
         running: fact('running'),
         profile: fact('profile'),

@@ -21,7 +21,11 @@ export const check = verb({
     )
     return concludeFindings(
       found,
-      { lines: checkupLines, data: (checkup) => checkup, isBad: ({ healthy }) => !healthy },
+      {
+        lines: checkupLines,
+        data: (checkup) => checkup,
+        countsAs: ({ healthy }) => (healthy ? undefined : 'untouched'),
+      },
       { output: given, machine },
     )
   },

@@ -46,8 +46,8 @@ export interface Telling<T> {
   lines(name: string, result: T, room: Room): Line[]
   /** As JSON. */
   data(result: T): object
-  /** An answer that counts as a failure. */
-  isBad?(result: T): boolean
+  /** The outcome that an answer counts as, when it is no success. */
+  countsAs?(result: T): OutcomeKind | undefined
 }
 
 /** For verbs that look at hosts, in the order in which they were named. */
@@ -59,7 +59,8 @@ export function concludeFindings<T>(
   const { output, machine } = place
   const kinds = found.flatMap(({ result }): OutcomeKind[] => {
     if (result instanceof Problem) return [kindOf(result)]
-    return telling.isBad?.(result) ? ['untouched'] : []
+    const kind = telling.countsAs?.(result)
+    return kind === undefined ? [] : [kind]
   })
   const someInternal = found.some(({ result }) => result instanceof Problem && result.kind === 'internal')
   const code = codeOf({ kinds, someInternal }, machine)

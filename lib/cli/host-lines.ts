@@ -1,18 +1,51 @@
 /** What was seen on a host, in words. */
 import type { HistoryEntry } from '../activation/history.ts'
-import type { HostState } from '../activation/host-state.ts'
+import type { HeldLock, HostState } from '../activation/host-state.ts'
 import type { KeptLog } from '../activation/kept-log.ts'
+import { formatDuration } from '../deployment/format.ts'
 import { bad, good, type Line, quiet, strong } from '../screen/line.ts'
 import { padded, widthOf } from '../screen/width.ts'
 import { shortSystem } from './short-system.ts'
 
-/** `✓ dave  generation 42  3s3l4cjb-nixos-system-dave-25.11`, then where it stands. */
-export function statusLines(name: string, state: HostState, standing: string): Line[] {
-  const agrees = state.lock === undefined && state.profile === state.running && state.boot === state.profile
+/** `✓ dave  generation 42  3s3l4cjb-nixos-system-dave-25.11`, then where it stands, and what is another system there. */
+export function statusLines(name: string, state: HostState, standing: string, now: number): Line[] {
+  const { lock, running, profile, boot, booted } = state
+  const agrees = lock === undefined && profile === running && boot === profile
   const generation = state.generation === undefined ? 'no generation' : `generation ${state.generation}`
+  const named = (system: string) => {
+    const number = state.generations.findLast((one) => one.system === system)?.number
+    return `${shortSystem(system) || 'none'}${number === undefined ? '' : ` (generation ${number})`}`
+  }
+  const rows: [string, string][] = [
+    ...(agrees
+      ? []
+      : ([
+          ['running', named(running)],
+          ['profile', named(profile)],
+          ['next boot', named(boot)],
+        ] as [string, string][])),
+    ['booted', named(booted)],
+  ]
   return [
-    [agrees ? good('✓') : '·', ` ${name}  ${generation}  ${shortSystem(state.running)}`],
+    [agrees ? good('✓') : '·', ` ${name}  ${generation}  ${shortSystem(running)}`],
     ['    ', agrees ? quiet(standing) : standing],
+    ...(lock ? lockLines(lock, now) : []),
+    ...(agrees && booted === running
+      ? []
+      : rows.map(([what, system]): Line => [quiet(`    ${padded(what, 9)}  ${system}`)])),
+  ]
+}
+
+/** The deployment that holds the host: which, since when, and when it ends by itself. */
+function lockLines({ id, alive, since, secondsLeft }: HeldLock, now: number): Line[] {
+  const age = now - Date.parse(since)
+  const begun = Number.isNaN(age) ? '' : ` since ${localTime(Date.parse(since))} (${formatDuration(Math.max(0, age))})`
+  return [
+    [`    deployment ${id}${begun}`],
+    ...(alive && secondsLeft !== undefined
+      ? [[`    rolls back by itself in ${Math.max(0, secondsLeft)} s unless it is confirmed`]]
+      : []),
+    ...(alive ? [] : [['    the next `deploy` or `deploy unlock` finishes it']]),
   ]
 }
 

@@ -25,7 +25,7 @@ export const status = verb({
     return concludeFindings(
       found,
       {
-        lines: (name, state) => statusLines(name, state, standing(state)),
+        lines: (name, state) => statusLines(name, state, standing(state), machine.clock.now().getTime()),
         data: (state) => ({ ...state, standing: standing(state) }),
       },
       { output: given, machine },

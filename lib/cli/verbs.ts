@@ -9,6 +9,7 @@ import { log } from './log.ts'
 import { plan } from './plan.ts'
 import { rollback } from './rollback.ts'
 import { status } from './status.ts'
+import { unlock } from './unlock.ts'
 import type { Verb } from './verb.ts'
 
 export const verbs: readonly Verb[] = [
@@ -21,5 +22,6 @@ export const verbs: readonly Verb[] = [
   generations,
   history,
   log,
+  unlock,
   completion,
 ]

@@ -60,7 +60,7 @@ export const outcomeOf = (host: Host, gathered: Gathered, ending: Ending, millis
   milliseconds,
 })
 
-const kindOf: Readonly<Record<TransactionResult['end'], OutcomeKind>> = {
+export const kindOfEnd: Readonly<Record<TransactionResult['end'], OutcomeKind>> = {
   deployed: 'deployed',
   staged: 'staged',
   tested: 'tested',
@@ -69,6 +69,7 @@ const kindOf: Readonly<Record<TransactionResult['end'], OutcomeKind>> = {
   'left-alone': 'needs hands',
   'needs-hands': 'needs hands',
   rebooting: 'left to roll back',
+  cleaned: 'unchanged',
   unknown: 'needs hands',
 }
 
@@ -117,7 +118,7 @@ export function endingOf(transacted: Transacted, gathered: Gathered, before: str
       if (result.end === 'unknown') return lostEnding(result, gathered, before)
       const failed = !['deployed', 'staged', 'tested'].includes(result.end)
       return {
-        kind: kindOf[result.end],
+        kind: kindOfEnd[result.end],
         reason: result.reason,
         detail: failed && !transacted.explained && result.end !== 'left-alone' ? detail : '',
         generation: result.generation,

@@ -229,3 +229,77 @@ t.test('what the next boot runs is unknown where it cannot be told for certain',
     'an entry that is chosen once',
   )
 })
+
+const values = `nonce='n'
+mode='switch'
+new='/nix/store/b'
+toplevel='/nix/store/b'
+switch_seconds='60'
+confirm_seconds='30'
+record='"id":"x"'
+holder_name='ops@control'
+since='2026-01-01T00:00:00.000Z'
+`
+const request = {
+  sound: values,
+  gone: '',
+  code: `touch $PWD/evaluated; sleep 99\n`,
+  half: values.slice(0, 90),
+  binary: '\0\x01\xff\n\0=',
+}
+const huge = 'x'.repeat(3_000_000)
+const damagedRecords: [title: string, files: Record<string, string>, state: string][] = [
+  ['whole', { request: request.sound, state: 'awaiting \n' }, 'awaiting'],
+  ['no request', { state: 'awaiting \n' }, 'damaged'],
+  ['a request with shell code', { request: request.code, state: 'awaiting \n' }, 'damaged'],
+  ['half a request', { request: request.half, state: 'confirming \n' }, 'damaged'],
+  ['a binary request', { request: request.binary, state: 'activating \n' }, 'damaged'],
+  [
+    'a sound request with code behind it',
+    { request: `${request.sound}touch evaluated\n`, state: 'awaiting \n' },
+    'damaged',
+  ],
+  ['an empty state', { request: request.sound, state: '' }, 'damaged'],
+  ['a binary state', { request: request.sound, state: '\0\x01\xff' }, 'damaged'],
+  ['a huge state', { request: request.sound, state: huge }, 'damaged'],
+  ['a state with a word nobody knows', { request: request.sound, state: '$(touch evaluated)\n' }, 'damaged'],
+  ['going back already', { request: request.half, state: 'rolling-back it was ill\n' }, 'rolling-back'],
+]
+for (const shell of shells) {
+  t.test(`records that are damaged are never evaluated, and tell enough to go back, in ${shell}`, async (t) => {
+    for (const [title, files, state] of damagedRecords) {
+      const before = 'old=/nix/store/a\nold_boot=unknown\nold_profile_link=system-1-link\n'
+      const directory = t.testdir({ 'id-1': { before, deadline: huge, ...files, roots: {} } })
+      const told = run(
+        shell,
+        `cd ${directory}; ln -s id-1 lock; for root in new old toplevel; do ln -s "/nix/store/$root" id-1/roots/$root; done
+        ${functions.replaceAll('/run/deploy', directory)}
+        systemctl() { echo ActiveState=inactive; }
+        describe_lock; load id-1; echo "loaded $state $old $new"; ls`,
+      )
+      const isSound = files['request'] === request.sound
+      t.match(told, /^lock id-1\nlock-alive (yes|no)\n/, title)
+      t.notMatch(told, /pending-seconds|evaluated$/m, title)
+      t.match(told, `loaded ${state} /nix/store/a /nix/store/${isSound ? 'b' : 'new'}\n`, title)
+    }
+  })
+}
+
+t.test('a lock that leads to no id is none, unless a deployment has a state all the same', async (t) => {
+  const holderOf = (script: string) => {
+    const directory = t.testdir({ 'id-1': {} })
+    return run('/bin/sh', `cd ${directory}; ${script}\n${functions.replaceAll('/run/deploy', directory)}\nlock_holder`)
+  }
+  t.equal(holderOf('ln -s id-1 lock'), 'id-1\n')
+  for (const lock of [
+    ':',
+    'mkdir lock',
+    ': > lock',
+    'ln -s ../../etc lock',
+    "ln -s 'a b' lock",
+    "ln -s '$(reboot)' lock",
+  ]) {
+    t.equal(holderOf(lock), '', lock)
+    t.equal(holderOf(`${lock}; : > id-1/state`), 'id-1\n', `${lock}, and a state`)
+  }
+})

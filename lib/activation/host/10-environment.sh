@@ -15,6 +15,8 @@ worse=
 
 run_directory=/run/deploy
 state_directory=/var/lib/deploy
+newline='
+'
 system_profile=/nix/var/nix/profiles/system
 # What a deployment that reboots needs after the boot (65-reboot.sh).
 pending_directory=$state_directory/pending
@@ -32,6 +34,12 @@ timestamp() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 
 # One line without anything that would need escaping in JSON or in our own lines.
 plain() { printf '%s' "$*" | tr '\n\t"\\' "    " | tr -cd '[:print:]' | cut -c 1-500; }
+
+# The whole number that a file holds; nothing when it holds anything else.
+number_in() { # FILE
+  number=$(head -c 16 "$1" 2> /dev/null | tr -d '\000')
+  case $number in '' | 0?* | *[!0-9]*) ;; *) echo "$number" ;; esac
+}
 
 # Replaces a file in one step: its readers see the old content or the new one.
 write_file() { # FILE, content on standard input

@@ -4,12 +4,34 @@
 unit_of() { echo "deploy-$1.service"; }
 guard_of() { echo "deploy-$1-guard.service"; }
 
-# After a reboot there is no lock yet, but the directory of the deployment that rebooted.
+is_id() { case $1 in '' | *[!A-Za-z0-9-]*) return 1 ;; esac; }
+
+# Where the link is gone or leads to no id, a deployment that has a state holds the host all the same, and so does one
+# that rebooted and was not taken up again.
 lock_holder() {
-  readlink "$run_directory/lock" 2> /dev/null && return
-  for pending in "$pending_directory"/*; do
-    [ ! -d "$pending" ] || { echo "${pending##*/}"; return; }
+  holding=$(readlink "$run_directory/lock" 2> /dev/null)
+  is_id "$holding" && { echo "$holding"; return; }
+  for holding in "$run_directory"/*/state "$pending_directory"/*; do
+    [ -e "$holding" ] || continue
+    holding=${holding%/state}
+    holding=${holding##*/}
+    if is_id "$holding"; then echo "$holding"; return; fi
   done
+}
+
+# Sets `state` and `reason`; false when the deployment is over. A state that nobody can read is `damaged`.
+read_state() { # DIRECTORY-OF-THE-DEPLOYMENT
+  { line=$(head -c 1000 "$1/state"); } 2> /dev/null || [ -e "$1/state" ] || return 1
+  line=${line%%"$newline"*}
+  state=${line%% *}
+  reason=${line#"$state"}
+  reason=${reason# }
+  case $state in '' | *[!a-z-]* | ????????????????????*) state=damaged reason= ;; esac
+}
+
+# Looked up, not evaluated: nothing that asks may depend on what the file says.
+request_field() { # FILE NAME
+  plain "$(head -c 65536 "$1" 2> /dev/null | tr -d '\000' | sed -n "s/^$2='\(.*\)'\$/\1/p" | head -n 1 | sed "s/'\\\\''/'/g")"
 }
 
 is_alive() { # ID
@@ -26,6 +48,7 @@ is_alive() { # ID
 # Whoever looks at the lock in order to change it holds the mutex meanwhile; it goes away with its process.
 enter_mutex() {
   mkdir -p -m 700 "$run_directory"
+  [ ! -d "$run_directory/mutex" ] || rm -rf "$run_directory/mutex"
   exec 9> "$run_directory/mutex"
   flock -w 10 9
 }
@@ -37,10 +60,12 @@ take_lock() { # ID; the mutex is held
   holder=$(lock_holder)
   if [ -n "$holder" ]; then
     is_alive "$holder" && return 1
-    read -r word _ 2> /dev/null < "$(directory_of "$holder")/state" || word=ready
-    [ "$word" = ready ] || return 1
+    ! read_state "$(directory_of "$holder")" || [ "$state" = ready ] || return 1
     forget "$holder"
   fi
+  # A lock that leads to no id locks nothing, and a result can't be written over a directory.
+  rm -rf "$run_directory/lock"
+  [ ! -d "$run_directory/result" ] || rm -rf "$run_directory/result"
   ln -s "$1" "$run_directory/lock"
 }
 
@@ -69,13 +94,11 @@ describe_lock() {
   echo "lock $holder"
   # A deployment that is just beginning has no unit yet, but its process holds the mutex.
   if is_alive "$holder" || ! flock -n "$run_directory/mutex" true; then echo "lock-alive yes"; else echo "lock-alive no"; fi
-  (
-    . "$(directory_of "$holder")/request" 2> /dev/null || exit 0
-    echo "lock-holder $holder_name"
-    echo "lock-since $since"
-  )
-  read -r pending_state pending_reason 2> /dev/null < "$(directory_of "$holder")/state" || pending_state=unknown
-  echo "pending-state $pending_state"
-  read -r deadline 2> /dev/null < "$(directory_of "$holder")/deadline" && echo "pending-seconds $(((deadline - $(uptime_cs)) / 100))"
-  return 0
+  directory=$(directory_of "$holder")
+  echo "lock-holder $(request_field "$directory/request" holder_name)"
+  echo "lock-since $(request_field "$directory/request" since)"
+  read_state "$directory" || state=unknown
+  echo "pending-state $state"
+  deadline=$(number_in "$directory/deadline")
+  [ "$state" != awaiting ] || [ -z "$deadline" ] || echo "pending-seconds $(((deadline - $(uptime_cs)) / 100))"
 }

@@ -34,8 +34,8 @@ prepare_reboot() {
     *" $lasting_units "*) ;;
     *) refuse lasting "it has to reboot ($reboot_reason), and its systemd does not look into $lasting_units" ;;
   esac
-  mv "$here" "$pending_directory/$id" && ln -s "$pending_directory/$id" "$here" && write_lasting_unit ||
-    refuse failed "$pending_directory could not be written"
+  mv "$here" "$pending_directory/$id" && ln -s "$pending_directory/$id" "$here" && write_lasting_unit &&
+    echo "$reboot_reason" > "$here/reboot-reason" || refuse failed "$pending_directory could not be written"
 }
 
 # Whether what is written there is there after a reboot.
@@ -113,6 +113,7 @@ supervise_reboot() {
       staging) stage_reboot ;;
       rebooting) restart_host ;;
       rolling-back) roll_back "$reason" ;;
+      *) roll_back "its records on the host were damaged" ;;
     esac
     return
   fi
@@ -125,15 +126,16 @@ supervise_reboot() {
       ;;
     confirming) confirm_system ;;
     rolling-back | returning) roll_back "$reason" ;;
+    *) roll_back "its records on the host were damaged" ;;
   esac
 }
 
 # The profile and the boot loader get the new system; then the host reboots.
 stage_reboot() {
-  set_state staging "$reboot_reason"
+  set_state staging "$(cat "$here/reboot-reason")"
   make_permanent || return
   if called_off; then read -r _ why < "$here/verdict"; roll_back "$why"; return; fi
-  set_state rebooting "$reboot_reason"
+  set_state rebooting
   restart_host
 }
 

@@ -5,19 +5,50 @@
 # Until `confirming` has set the profile and the boot loader, a reboot is itself a rollback. A deployment that needs a
 # reboot goes another way (65-reboot.sh).
 
+# A line of the request, its value as lib/machine/command.ts quotes it.
+assignment="[a-z_]+='([^']|'\\\\'')*'"
+
 # Read by cat and eval: in some shells `.` of a file that just went away ends everything.
 load() { # ID
   id=$1
   here=$run_directory/$id
   [ -e "$here" ] || take_up "$id"
-  request=$(cat "$here/request" 2> /dev/null) || return 1
-  eval "$request"
-  eval "$(cat "$here/before" 2> /dev/null)"
-  load_state
+  damaged= began_in=
+  request=$(cat "$here/request" 2> /dev/null)
+  consists_of "$assignment" "$request" && eval "$request" &&
+    are_set nonce mode new toplevel switch_seconds confirm_seconds reboot_seconds record || request_from_roots || return 1
+  before=$(cat "$here/before" 2> /dev/null)
+  consists_of '[a-z_]+=[A-Za-z0-9/._+=?-]*' "$before" && eval "$before" && are_set old old_boot old_profile old_profile_link ||
+    before_from_roots || return 1
+  [ ! -L "$here" ] || mode=reboot
+  load_state || return 1
+  # Nothing is made permanent of what isn't known for certain.
+  [ -z "$damaged" ] || [ "$state" = rolling-back ] || state=damaged
+}
+
+consists_of() { # EXTENDED-REGULAR-EXPRESSION-OF-A-LINE TEXT
+  [ -n "$2" ] && ! printf '%s\n' "$2" | grep -aEqv "^$1\$"
+}
+
+are_set() { # NAME..
+  for name; do eval "[ -n \"\${$name+set}\" ]" || return 1; done
+}
+
+# The links that keep the systems from the garbage collector tell enough to go back.
+request_from_roots() {
+  damaged=yes mode=switch nonce= switch_seconds=300 confirm_seconds=60 reboot_seconds=300 record="\"id\":\"$id\""
+  new=$(readlink "$here/roots/new") && toplevel=$(readlink "$here/roots/toplevel")
+}
+before_from_roots() {
+  damaged=yes
+  [ ! -e "$here/made-generation" ] && [ ! -e "$here/boot-touched" ] && old=$(readlink "$here/roots/old") || return 1
+  old_boot=$(boot_default)
+  old_profile=$(profile_system)
+  old_profile_link=$(profile_generation_link)
 }
 
 # False when the deployment is over.
-load_state() { read -r state reason 2> /dev/null < "$here/state"; }
+load_state() { read_state "$here"; }
 
 set_state() { # STATE REASON
   state=$1
@@ -62,6 +93,7 @@ supervise() { # ID
     awaiting) await ;;
     confirming) confirm_system ;;
     rolling-back) roll_back "$reason" ;;
+    *) roll_back "its records on the host were damaged" ;;
   esac
 }
 
@@ -118,16 +150,17 @@ activate() {
 }
 
 await() {
-  read -r deadline < "$here/deadline"
+  deadline=$(number_in "$here/deadline")
   while [ ! -e "$here/verdict" ]; do
-    if [ "$(uptime_cs)" -ge "$deadline" ]; then
+    if [ "$(uptime_cs)" -ge "${deadline:-0}" ]; then
       late="nobody confirmed within $confirm_seconds s"
       # Even where /run is so full that no verdict can be written.
       give_verdict timeout "$late" || [ -e "$here/verdict" ] || { roll_back "$late"; return; }
     fi
     sleep 0.1
   done
-  read -r word why < "$here/verdict"
+  word= why=
+  read -r word why 2> /dev/null < "$here/verdict"
   if [ "$word" = confirm ]; then confirm_system; else roll_back "$why"; fi
 }
 

@@ -44,6 +44,7 @@ begin() { # ID; the request and this program are in its directory
   id=$1
   here=$run_directory/$id
   . "$here/request"
+  consists_of "$assignment" "$(cat "$here/request")" || refuse failed "the request can't be read back"
   enter_mutex || refuse locked "another deployment is just beginning"
   take_lock "$id" || { holder=$(lock_holder); refuse locked "$(describe_lock | sed -n 's/^lock-holder //p')"; }
   old=$(running_system)
@@ -70,7 +71,7 @@ begin() { # ID; the request and this program are in its directory
     echo "old_boot=$old_boot"
     echo "old_profile=$old_profile"
     echo "old_profile_link=$old_profile_link"
-    [ -z "$reboot_reason" ] || echo "mode=reboot began_in=$(boot_id) reboot_reason='$reboot_reason'"
+    echo "began_in=$(boot_id)"
   } > "$here/before"
   ls -1 "${system_profile%/*}" > "$here/profiles"
   snapshot_units "$here/units"
@@ -107,8 +108,8 @@ follow() { # ID LINES-SEEN BOOT-ID
       fi
       if [ "$state" != "$told" ]; then echo "state $state $reason"; told=$state; fi
       if [ "$state" = awaiting ]; then
-        read -r deadline < "$here/deadline"
-        echo "remaining $((deadline - $(uptime_cs)))"
+        deadline=$(number_in "$here/deadline")
+        echo "remaining $((${deadline:-0} - $(uptime_cs)))"
         return
       fi
     else

@@ -1,8 +1,6 @@
 # What a switch printed: of the deployment that is under way, or kept from one that is over. The lines that
 # lib/activation/kept-log.ts reads.
 
-is_id() { case $1 in '' | *[!A-Za-z0-9-]*) return 1 ;; esac; }
-
 # Oldest first: an id begins with the time at which it began.
 kept_logs() {
   ls -1 "$state_directory/log" 2> /dev/null | sed -n 's/\.log$//p' | while read -r kept; do
