@@ -1,7 +1,17 @@
 /** What went wrong, in the words a person will read: the message is lower case and has no full stop. */
 
 /** The steps of a deployment, always named like this and always in this order. */
-export const stages = ['preflight', 'evaluate', 'build', 'copy', 'activate', 'verify', 'confirm', 'roll back'] as const
+export const stages = [
+  'preflight',
+  'evaluate',
+  'build',
+  'copy',
+  'activate',
+  'verify',
+  'confirm',
+  'roll back',
+  'record',
+] as const
 export type Stage = (typeof stages)[number]
 
 /** Whose fault it is decides the exit code, in lib/deployment/outcome.ts. */

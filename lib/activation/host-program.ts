@@ -25,6 +25,7 @@ export function beginInput(
   program: HostProgram,
   id: string,
   request: Readonly<Record<string, string | number>>,
+  verb: 'begin' | 'clean' = 'begin',
 ): string {
   const end = `end of file ${id}`
   if (program.includes(end)) throw new RangeError('the deployment id occurs in the host program')
@@ -41,7 +42,7 @@ export function beginInput(
     `cat > ${here}/program <<'${end}' || { rm -rf ${here}; exit 73; }`,
     program,
     end,
-    `exec /bin/sh ${here}/program begin ${id}`,
+    `exec /bin/sh ${here}/program ${verb} ${id}`,
     '',
   ].join('\n')
 }

@@ -110,7 +110,7 @@ export async function begin(
     record: record.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(','),
   })
   const command = { argv: ['/bin/sh', '-s'], asRoot: true }
-  return followed(tools.machine, await runListening(tools.machine, command, input, listener))
+  return followed(tools.machine, await runListening(tools.machine, command, { input, listener }))
 }
 
 /** Follows a transaction that was begun, after contact was lost. */
@@ -120,7 +120,7 @@ export async function follow(
   listener: TransactionListener,
 ): Promise<Followed> {
   const command = verbCommand('follow', id, String(listenedLines.get(listener) ?? 0), bootId)
-  return followed(tools.machine, await runListening(tools.machine, command, tools.program, listener))
+  return followed(tools.machine, await runListening(tools.machine, command, { input: tools.program, listener }))
 }
 
 /** Confirms, and waits until the host has made the new system permanent (or says why not). May be repeated. */
@@ -163,14 +163,14 @@ export async function recover(
 /** How many log lines a listener has heard, so that following again after a lost connection tells none twice. */
 const listenedLines = new WeakMap<TransactionListener, number>()
 
-function runListening(
+export function runListening(
   machine: Machine,
   command: { argv: readonly string[]; asRoot?: boolean },
-  input: string,
-  listener: TransactionListener,
+  { input, listener, signal }: { input: string; listener: TransactionListener; signal?: AbortSignal },
 ): Promise<Finished> {
   return machine.run(command, {
     input,
+    ...(signal && { signal }),
     onLine(line) {
       const [, word, rest = ''] = /^(\S+) ?(.*)$/.exec(line) ?? []
       if (word === 'log') {
@@ -184,7 +184,7 @@ function runListening(
   })
 }
 
-async function followed(machine: Machine, finished: Finished): Promise<Followed> {
+export async function followed(machine: Machine, finished: Finished): Promise<Followed> {
   const facts = readFacts(finished.stdout.replaceAll(/^log .*\n/gm, ''))
   const refused = facts.get('refused')?.[0]
   if (refused !== undefined) {

@@ -1,6 +1,7 @@
 /** All verbs, in the order of help. A new one is one file beside this one and one line here. */
 import { build } from './build.ts'
 import { check } from './check.ts'
+import { clean } from './clean.ts'
 import { completion } from './completion.ts'
 import { deploy } from './deploy.ts'
 import { generations } from './generations.ts'
@@ -23,5 +24,6 @@ export const verbs: readonly Verb[] = [
   history,
   log,
   unlock,
+  clean,
   completion,
 ]

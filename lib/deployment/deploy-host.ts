@@ -2,6 +2,7 @@
 import { type HostState, probe } from '../activation/host-state.ts'
 import type { Host } from '../inventory/inventory.ts'
 import { Problem, type Stage } from '../problem.ts'
+import { cleanAfterwards } from './clean.ts'
 import { copyClosure, resolveSpecialisation } from './copy-closure.ts'
 import { dryActivate } from './dry-activate.ts'
 import type { Outcome } from './outcome.ts'
@@ -10,7 +11,7 @@ import { preflight } from './preflight.ts'
 import { asProblem, type Toplevel } from './realise.ts'
 import { openSession, type Session } from './session.ts'
 import { stepsTo } from './steps.ts'
-import type { Mode, Tools } from './tools.ts'
+import { type Mode, type Tools, timeStamp } from './tools.ts'
 import { transact } from './transact.ts'
 
 /** A turn in a stage that only so many hosts may be in at once. */
@@ -123,6 +124,8 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
     )
     const text = bootWarning(transacted)
     if (text !== undefined) tools.report({ kind: 'warning', host: host.name, text })
+    if (transacted.kind === 'ended' && transacted.result.end === 'deployed')
+      await cleanAfterwards({ host, session, tools })
     if (transacted.kind === 'refused' && transacted.word === 'changed') {
       // Somebody else was faster. If it was with the same system, there is nothing left to do.
       const present = await probe(await session.machine(tools.signal), tools.program, tools.signal)
@@ -135,9 +138,3 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
     closure.release()
   }
 }
-
-const timeStamp = (date: Date) =>
-  date
-    .toISOString()
-    .replaceAll(/[-:]|\.\d+Z$/g, '')
-    .toLowerCase()

@@ -50,7 +50,7 @@ export function standing(state: HostState): string {
   if (state.lock) {
     parts.push(
       state.lock.alive
-        ? `being deployed by ${state.lock.holder} (${state.lock.state})`
+        ? `being ${state.lock.state === 'cleaning' ? 'cleaned' : 'deployed'} by ${state.lock.holder} (${state.lock.state})`
         : `an interrupted deployment of ${state.lock.holder} is to be finished (${state.lock.state})`,
     )
   }

@@ -33,3 +33,10 @@ export interface Limits {
 
 export type Mode = 'switch' | 'boot' | 'test' | 'dry-activate'
 export const modes: readonly Mode[] = ['switch', 'boot', 'test', 'dry-activate']
+
+/** For ids, which are put in order by it. */
+export const timeStamp = (date: Date): string =>
+  date
+    .toISOString()
+    .replaceAll(/[-:]|\.\d+Z$/g, '')
+    .toLowerCase()

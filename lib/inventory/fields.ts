@@ -49,6 +49,14 @@ export const positiveDuration = v.pipe(
   unless((text) => (parseDuration(text) === 0 ? 'must be longer than zero' : undefined)),
 )
 
+/** Of something that gets old: days count, and there is no end. */
+export const age = v.pipe(
+  v.string((issue) =>
+    /^\d+$/.test(String(issue.input)) ? `needs a unit: say ${issue.input}d` : 'is not a duration: say 30d or 12h',
+  ),
+  v.regex(durationPattern, 'is not a duration: say 30d or 12h'),
+)
+
 const word = v.pipe(
   v.string((issue) =>
     ['number', 'boolean'].includes(typeof issue.input) ? `must be quoted: "${issue.input}"` : 'must be a string',

@@ -30,6 +30,10 @@ export function resolveHost(name: string, fields: { own: RawHost; defaults: RawH
       rebootWithinMs: parseDuration(activation.rebootWithin ?? '5m') ?? 0,
     },
     reboot: raw.reboot ?? 'never',
+    generations: raw.generations && {
+      keep: raw.generations.keep ?? 1,
+      olderThanMs: parseDuration(raw.generations.olderThan ?? '0s') ?? 0,
+    },
     // Holes are entries that a mistake was found in.
     checks: (raw.checks ?? []).flatMap((check) => (check && resolveCheck(check)) ?? []),
     nixbuildKeys: raw.nixbuildKeys ?? [],

@@ -47,8 +47,16 @@ export interface Host {
   }
   /** for what only a boot brings */
   readonly reboot: 'never' | 'when-needed'
+  /** Which generations a deployment leaves; undefined: it deletes none. */
+  readonly generations: GenerationPolicy | undefined
   readonly checks: readonly CheckSpec[]
   readonly nixbuildKeys: readonly string[]
+}
+
+/** A generation is kept when it is among the `keep` newest, or younger than `olderThanMs`. */
+export interface GenerationPolicy {
+  readonly keep: number
+  readonly olderThanMs: number
 }
 
 interface CheckTiming {

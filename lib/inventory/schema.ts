@@ -2,7 +2,7 @@
 import * as v from 'valibot'
 import { checkFields } from './check-fields.ts'
 import { destinationMistake } from './destination.ts'
-import { about, destination, duration, hostName, name, positiveDuration, systems, unless } from './fields.ts'
+import { about, age, destination, duration, hostName, name, positiveDuration, systems, unless } from './fields.ts'
 
 const directoryMistake = (text: string) => {
   if (text === '') return 'is empty'
@@ -39,6 +39,21 @@ const activation = v.strictObject({
   ),
 })
 
+const generations = v.pipe(
+  v.strictObject({
+    keep: v.optional(
+      v.pipe(
+        v.number('must be a number'),
+        v.integer('must be a whole number'),
+        v.minValue(1, 'must be at least 1'),
+        about('The newest generations are kept, so many of them.', 1),
+      ),
+    ),
+    olderThan: v.optional(v.pipe(age, about('Younger generations are kept.', '0s'))),
+  }),
+  v.check(({ keep, olderThan }) => keep !== undefined || olderThan !== undefined, 'says neither keep nor olderThan'),
+)
+
 /** Every field of a host is optional here, since `defaults` may have given it. */
 export const hostFields = v.strictObject({
   ssh: v.optional(v.pipe(destination, about('What you would type after ssh; ~/.ssh/config applies.'))),
@@ -61,6 +76,9 @@ export const hostFields = v.strictObject({
       v.picklist(['never', 'when-needed']),
       about('Reboot, guarded, for what only a boot brings: kernel, initrd, kernel modules.', 'never'),
     ),
+  ),
+  generations: v.optional(
+    v.pipe(generations, about('Old generations are deleted after a confirmed deployment, and garbage is collected.')),
   ),
   checks: v.optional(v.pipe(v.array(checkFields), about('Health checks: unhealthy means rolled back.'))),
   nixbuildKeys: v.optional(v.pipe(v.array(userName), about('Users of the host that have keys at nixbuild.net.'))),

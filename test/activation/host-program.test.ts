@@ -236,6 +236,7 @@ new='/nix/store/b'
 toplevel='/nix/store/b'
 switch_seconds='60'
 confirm_seconds='30'
+reboot_seconds='60'
 record='"id":"x"'
 holder_name='ops@control'
 since='2026-01-01T00:00:00.000Z'
@@ -268,7 +269,7 @@ const damagedRecords: [title: string, files: Record<string, string>, state: stri
 for (const shell of shells) {
   t.test(`records that are damaged are never evaluated, and tell enough to go back, in ${shell}`, async (t) => {
     for (const [title, files, state] of damagedRecords) {
-      const before = 'old=/nix/store/a\nold_boot=unknown\nold_profile_link=system-1-link\n'
+      const before = 'old=/nix/store/a\nold_boot=unknown\nold_profile=/nix/store/a\nold_profile_link=system-1-link\n'
       const directory = t.testdir({ 'id-1': { before, deadline: huge, ...files, roots: {} } })
       const told = run(
         shell,

@@ -282,6 +282,12 @@ const refused: Record<string, [text: string, ...lines: string[]]> = {
     '6:34: hosts.dave.checks[0].timeout: must be longer than zero',
     '6:48: hosts.dave.checks[0].interval: is longer than 24h',
   ],
+  'generations that keep nothing, or by no age': [
+    withDave('    generations: { keep: 0, olderThan: 30 }').replace('hosts:', 'defaults: { generations: {} }\nhosts:'),
+    '1:26: defaults.generations: says neither keep nor olderThan',
+    '6:26: hosts.dave.generations.keep: must be at least 1',
+    '6:40: hosts.dave.generations.olderThan: needs a unit: say 30d',
+  ],
   'a window that is too short for its checks': [
     withDave(
       '    activation: { confirmWithin: 30s, settle: 15s }\n    checks: [{ unit: a }, { tcp: 80, timeout: 7s }]',
@@ -523,8 +529,9 @@ test('whatever the values are, the file is read or refused', async (t) => {
 
 test('durations are read as they are shown', async (t) => {
   t.equal(parseDuration('1h2m3s4ms'), 3_723_004)
+  t.equal(parseDuration('30d12h'), 2_635_200_000)
   t.equal(showDuration(0), '0s')
-  for (const text of ['', '5', 's', '5 s', '-5s', '1.5s', '5s1m', '5d', '1m1m'])
+  for (const text of ['', '5', 's', '5 s', '-5s', '1.5s', '5s1m', '5w', '1h5d', '1m1m'])
     t.equal(parseDuration(text), undefined, text)
   fc.assert(
     fc.property(fc.nat(86_400_000), (milliseconds) => parseDuration(showDuration(milliseconds)) === milliseconds),

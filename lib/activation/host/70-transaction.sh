@@ -78,6 +78,7 @@ supervise() { # ID
   flock 8
   load "$1" || exit 0
   if has_result "$id"; then
+    [ "$mode" != clean ] || { forget "$id"; return; }
     outcome=$(sed -n 's/^result //p' "$run_directory/result")
     why=$(sed -n 's/^reason //p' "$run_directory/result")
     conclude
@@ -93,6 +94,7 @@ supervise() { # ID
     awaiting) await ;;
     confirming) confirm_system ;;
     rolling-back) roll_back "$reason" ;;
+    cleaning) clean_up ;;
     *) roll_back "its records on the host were damaged" ;;
   esac
 }

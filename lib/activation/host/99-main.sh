@@ -9,6 +9,9 @@ case $verb in
   watch) watch "$@" ;;
   recover) recover "$@" ;;
   history) history ;;
+  survey) survey ;;
+  would-free) would_free "$@" ;;
+  clean) begin_clean "$@" ;;
   log) kept_log "$@" ;;
   dry-activate) dry_activate "$@" ;;
   supervise) supervise "$@" ;;
