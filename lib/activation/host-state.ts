@@ -39,6 +39,8 @@ export interface HostState {
   readonly boot: string
   readonly bootLoader: string
   readonly bootId: string
+  /** files of the boot loader that the next boot loads and that are not what the store has; looked at once a boot */
+  readonly damagedBootFiles: readonly string[]
   readonly freeInStore: number | undefined
   /** nixos-upgrade.timer is active: it would evaluate on the host */
   readonly upgradeTimer: boolean
@@ -81,6 +83,7 @@ export function parseHostState(text: string): HostState {
     boot: fact('boot') || 'unknown',
     bootLoader: fact('boot-loader'),
     bootId: fact('boot-id'),
+    damagedBootFiles: facts.get('damaged-boot-file') ?? [],
     freeInStore: wholeNumber(fact('free-store')),
     upgradeTimer: fact('upgrade-timer') === 'yes',
     lacks: facts.get('lacks') ?? [],
@@ -110,6 +113,11 @@ export async function probe(machine: Machine, program: HostProgram, signal?: Abo
   const finished = await machine.run(verbCommand('probe'), options)
   if (finished.code === 0 && /^end$/m.test(finished.stdout)) return parseHostState(finished.stdout)
   throw await whyNot(machine, finished)
+}
+
+/** Rewrites damaged boot files from the store; the next probe says whether that helped. */
+export async function repairBootFiles(machine: Machine, program: HostProgram, signal?: AbortSignal): Promise<void> {
+  await machine.run(verbCommand('repair-boot-files'), { input: program, ...(signal && { signal }) })
 }
 
 /**

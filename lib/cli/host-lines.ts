@@ -11,6 +11,7 @@ import { shortSystem } from './short-system.ts'
 export function statusLines(name: string, state: HostState, standing: string, now: number): Line[] {
   const { lock, running, profile, boot, booted } = state
   const agrees = lock === undefined && profile === running && boot === profile
+  const fine = agrees && state.damagedBootFiles.length === 0
   const generation = state.generation === undefined ? 'no generation' : `generation ${state.generation}`
   const named = (system: string) => {
     const number = state.generations.findLast((one) => one.system === system)?.number
@@ -27,8 +28,8 @@ export function statusLines(name: string, state: HostState, standing: string, no
     ['booted', named(booted)],
   ]
   return [
-    [agrees ? good('✓') : '·', ` ${name}  ${generation}  ${shortSystem(running)}`],
-    ['    ', agrees ? quiet(standing) : standing],
+    [fine ? good('✓') : '·', ` ${name}  ${generation}  ${shortSystem(running)}`],
+    ['    ', fine ? quiet(standing) : standing],
     ...(lock ? lockLines(lock, now) : []),
     ...(agrees && booted === running
       ? []

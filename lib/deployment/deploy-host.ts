@@ -62,7 +62,7 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
   const enter = (stage: Stage) => tools.report({ kind: 'stage', host: host.name, stage })
 
   enter('preflight')
-  const state = await inTurn('preflight', () => preflight(host, session, tools)).catch((error: unknown) => {
+  const state = await inTurn('preflight', () => preflight(host, mode, session, tools)).catch((error: unknown) => {
     story.onPreflight?.(false)
     throw error
   })

@@ -1,10 +1,10 @@
 /** Everything that can be known to be wrong before anything is evaluated, copied or touched. */
-import { type HostState, probe } from '../activation/host-state.ts'
+import { type HostState, probe, repairBootFiles } from '../activation/host-state.ts'
 import { recover } from '../activation/transaction.ts'
 import type { Host } from '../inventory/inventory.ts'
 import { Problem } from '../problem.ts'
 import type { Session } from './session.ts'
-import type { Tools } from './tools.ts'
+import type { Mode, Tools } from './tools.ts'
 
 /** The Nix systems that a machine of that `uname -m` can run. */
 const systemsOf: Readonly<Record<string, readonly string[]>> = {
@@ -17,7 +17,7 @@ const systemsOf: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Logs in, asks once, and refuses what can't work. The state is the host's before the deployment. */
-export async function preflight(host: Host, session: Session, tools: Tools): Promise<HostState> {
+export async function preflight(host: Host, mode: Mode, session: Session, tools: Tools): Promise<HostState> {
   const machine = await session.machine(tools.signal)
   let state = await probe(machine, tools.program, tools.signal)
   if (state.lock && !state.lock.alive) {
@@ -30,6 +30,17 @@ export async function preflight(host: Host, session: Session, tools: Tools): Pro
     state = await probe(machine, tools.program, tools.signal)
   }
   refuseUnfit(host, state)
+  if (state.damagedBootFiles.length > 0) {
+    const damaged = `${state.damagedBootFiles.join(', ')}: not what the store has, as after a power cut`
+    const warn = (text: string) => tools.report({ kind: 'warning', host: host.name, text })
+    if (mode === 'dry-activate') warn(`${damaged}; the next boot would fail, and a deployment rewrites it first`)
+    else {
+      await repairBootFiles(machine, tools.program, tools.signal)
+      state = await probe(machine, tools.program, tools.signal)
+      if (state.damagedBootFiles.length > 0) throw unbootable(state.damagedBootFiles)
+      warn(`${damaged}; rewritten, or the next boot would have failed`)
+    }
+  }
   if (state.upgradeTimer) {
     tools.report({
       kind: 'warning',
@@ -39,6 +50,11 @@ export async function preflight(host: Host, session: Session, tools: Tools): Pro
   }
   return state
 }
+
+const unbootable = (files: readonly string[]) =>
+  new Problem(`the next boot would fail: ${files.join(', ')} is not what the store has, and could not be rewritten`, {
+    hints: ['is the boot file system full or read-only? Do not restart the host before this is mended'],
+  })
 
 /** Throws the Problem that makes a deployment impossible, if there is one. */
 export function refuseUnfit(host: Host, state: HostState): void {

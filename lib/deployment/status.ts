@@ -58,5 +58,9 @@ export function standing(state: HostState): string {
   if (state.boot !== 'unknown' && state.boot !== state.profile)
     parts.push('the next boot runs another system than the profile holds')
   if (state.boot === 'unknown') parts.push(`what the next boot runs can't be read (boot loader ${state.bootLoader})`)
+  if (state.damagedBootFiles.length > 0) {
+    const files = state.damagedBootFiles.join(', ')
+    parts.push(`the next boot would fail: ${files} is not what the store has; any deployment rewrites it first`)
+  }
   return parts.length === 0 ? 'running system, profile and boot default agree' : parts.join('; ')
 }

@@ -178,7 +178,7 @@ systemctl list-units --no-legend --plain --state=active --type=service,socket,ti
   while read -r unit; do [ -e "/etc/systemd/system/$unit" ] && echo "active $unit"; done
 systemctl list-units --no-legend --plain --state=failed | awk '{ print "failed", $1 }'
 {
-  ls -A /run/deploy 2>/dev/null | grep -vxE 'mutex|result' | sed 's|^|/run/deploy/|'
+  ls -A /run/deploy 2>/dev/null | grep -vxE 'mutex|result|boot-checked' | sed 's|^|/run/deploy/|'
   ls /nix/var/nix/gcroots/auto/ | grep '^deploy-'
   systemctl list-units --all --no-legend --plain 'deploy-*' | awk '{ print $1 }'
   systemctl list-jobs --no-legend --plain

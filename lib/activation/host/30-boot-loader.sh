@@ -79,19 +79,68 @@ add_initrd_secrets() { # TOPLEVEL kernel|initrd FILE
   [ "$2" != initrd ] || [ ! -x "$1/append-initrd-secrets" ] || "$1/append-initrd-secrets" "$3"
 }
 
-# Compares the kernel and initrd that the next boot loads with the store, and rewrites a file that differs:
-# after a power cut they can be short, and the loader's own script skips files that exist.
-check_boot_files() { # TOPLEVEL
+# U-Boot tries no second entry, and may see a menu whose kernel a power cut has left short. NixOS's script for it skips
+# files that exist: so they are put there ahead, under its names, and are on the disk before a menu can name them.
+write_boot_files_ahead() { # TOPLEVEL
+  [ "$(boot_loader)" = extlinux ] && [ -d /boot/nixos ] || return 0
+  for part in kernel initrd dtbs; do
+    source=$(readlink -f "$1/$part") && [ -e "$source" ] || continue
+    file=/boot/nixos/$(echo "${source#/nix/store/}" | tr / -)
+    [ ! -e "$file" ] || continue
+    cp -r "$source" "$file.deploy" && sync_file_system "$file.deploy" && mv "$file.deploy" "$file" || {
+      # No room, say: that is for the loader's own script to tell.
+      chmod -R u+w "$file.deploy"
+      rm -rf "$file.deploy"
+    }
+  done
+  sync_file_system /boot
+}
+
+# The files that the next boot loads and that are not what the store has of its system: KEY FILE
+damaged_boot_files() { # TOPLEVEL
   default_entry | while read -r key file; do
     case $key in kernel | initrd) ;; *) continue ;; esac
-    [ -e "$1/$key" ] || continue
-    starts_with "$file" "$1/$key" && continue
-    echo "rewriting $file: it differs from $1/$key" >&2
-    cp -L "$1/$key" "$file.deploy" && add_initrd_secrets "$1" "$key" "$file.deploy" && sync_file_system "$file.deploy" && mv -f "$file.deploy" "$file"
-    starts_with "$file" "$1/$key" || { rm -f "$file.deploy"; echo "$file"; }
+    [ ! -e "$1/$key" ] || starts_with "$file" "$1/$key" || echo "$key $file"
   done
 }
 
 # A loader's script that failed or was cut off half way (no room, no power) leaves its menu half written beside the real
 # one, under a name that it never looks at again. Kernels of that kind it takes away itself when it next succeeds.
 clear_boot_leftovers() { rm -f /boot/extlinux/extlinux.conf.tmp.*; }
+
+# Compares the kernel and initrd that the next boot loads with the store, and rewrites a file that differs:
+# after a power cut they can be short, and the loader's own script skips files that exist. Prints what stays wrong.
+check_boot_files() { # TOPLEVEL
+  # A menu that names another system has that system's files.
+  [ "$(boot_default)" = "$1" ] || return 0
+  still_damaged=$(damaged_boot_files "$1" | while read -r key file; do
+    echo "rewriting $file: it differs from $1/$key" >&2
+    cp -L "$1/$key" "$file.deploy" && add_initrd_secrets "$1" "$key" "$file.deploy" && sync_file_system "$file.deploy" &&
+      mv -f "$file.deploy" "$file" && sync_file_system "$file"
+    starts_with "$file" "$1/$key" || { rm -f "$file.deploy"; echo "$file"; }
+  done)
+  if [ -z "$still_damaged" ]; then note_boot_checked "$1"; else echo "$still_damaged"; fi
+}
+
+# Only a boot can bring such damage to light, and reading these files takes an SD card seconds: so they are compared
+# once after each boot. The note of it is in /run, which a boot empties.
+note_boot_checked() { # TOPLEVEL
+  mkdir -p -m 700 "$run_directory" && echo "$1" | write_file "$run_directory/boot-checked"
+} 2> /dev/null
+
+# What is wrong with them, when they have not been compared since the boot. A deployment that is under way may be
+# writing them.
+unchecked_boot_files() {
+  next=$(boot_default)
+  [ "$(id -u)" = 0 ] && [ "$next" != unknown ] && [ -z "$(lock_holder)" ] || return 0
+  [ "$(cat "$run_directory/boot-checked" 2> /dev/null)" != "$next" ] || return 0
+  damaged=$(damaged_boot_files "$next")
+  if [ -z "$damaged" ]; then note_boot_checked "$next"; else echo "$damaged" | cut -d ' ' -f 2-; fi
+}
+
+# Nobody begins a deployment meanwhile.
+repair_boot_files() {
+  enter_mutex || exit 0
+  [ -n "$(lock_holder)" ] || check_boot_files "$(boot_default)" > /dev/null
+  leave_mutex
+}

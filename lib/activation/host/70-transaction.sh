@@ -186,6 +186,7 @@ make_permanent() {
   fi
   logged=$(log_length)
   touch "$here/boot-touched"
+  write_boot_files_ahead "$toplevel" 2>> "$here/log"
   set_boot_loader "$toplevel"
   [ "$switch_exit" = 0 ] || {
     roll_back "the boot loader could not be set (exit code $switch_exit): $(last_words "$logged")"

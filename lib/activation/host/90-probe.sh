@@ -27,6 +27,7 @@ probe() {
   done
   generations | sed 's/^/generation-link /'
   describe_lock
+  unchecked_boot_files | sed 's/^/damaged-boot-file /'
   echo "end"
 }
 

@@ -8,6 +8,7 @@ case $verb in
   abort) abort "$@" ;;
   watch) watch "$@" ;;
   recover) recover "$@" ;;
+  repair-boot-files) repair_boot_files ;;
   history) history ;;
   survey) survey ;;
   would-free) would_free "$@" ;;

@@ -18,7 +18,7 @@
   programs = { }; # NAME = a shell script: appears in sw/bin
 
   # --- booting
-  kernel = { version = "6.12.41"; size = 100000; isDead = false; }; # bytes, for the kernel and for its initrd; dead: it never comes up
+  kernel = { version = "6.12.41"; size = 100000; isDead = false; }; # bytes, for the kernel and for its initrd; dead: it never comes up.
   kernelParams = [ "loglevel=4" ];
   initInterface = "systemd 2"; # another one cannot be switched to without a reboot: exit 100
   configurationLimit = 20; # generations in the boot menu
@@ -42,6 +42,8 @@
     actions = [ "check" "switch" "boot" "test" "dry-activate" ]; # older releases have no check
     lock = "waits"; # "refuses": newer releases fail at once when another switch holds the lock
     noBootLoader = false; # a string: the boot loader step prints it and fails
+    beforeBootLoader = ""; # a shell fragment run before its script; `exit 0` there: it does nothing, and says nothing
+    afterBootLoader = ""; # the same, at its end: the menu is in place, nothing is synced
   };
 
   specialisation = { }; # NAME = knobs laid over these

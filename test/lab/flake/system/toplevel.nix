@@ -31,8 +31,10 @@ let
     exec /usr/bin/perl -I${../switch} ${../switch}/switch-to-configuration.pl "$@"
   '';
   bootLoader =
-    if config.switch.noBootLoader == false then ../boot-loader/extlinux
-    else builtins.toFile "no-boot-loader" "echo '${config.switch.noBootLoader}' >&2; exit 1\n";
+    let inherit (config.switch) noBootLoader beforeBootLoader afterBootLoader;
+    in if noBootLoader != false then builtins.toFile "no-boot-loader" "echo '${noBootLoader}' >&2; exit 1\n"
+    else if "${beforeBootLoader}${afterBootLoader}" == "" then ../boot-loader/extlinux
+    else builtins.toFile "extlinux" "${beforeBootLoader}\n${builtins.readFile ../boot-loader/extlinux}\n${afterBootLoader}\n";
 
   link = name: child: "ln -s ${child} $out/specialisation/${name}\n";
 in
