@@ -21,9 +21,12 @@ export function hasUnicode({ LC_ALL, LC_CTYPE, LANG, TERM }: Environment): boole
   return TERM !== 'linux' && /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG || '')
 }
 
-/** Whether what was written can be written over: a terminal that moves its cursor, and no log of a CI that poses as one. */
+/**
+ * Whether what was written can be written over: a terminal that moves its cursor, and no log of a CI that poses as one.
+ * One without a size (ssh -tt, a container's) doesn't say how many lines that was.
+ */
 export const canAnimate = (stream: Stream, { TERM, CI }: Environment): boolean =>
-  stream.isTTY === true && TERM !== 'dumb' && TERM !== undefined && CI === undefined
+  stream.isTTY === true && stream.columns !== 0 && TERM !== 'dumb' && TERM !== undefined && CI === undefined
 
 export const canvasOf = (stream: Stream, environment: Environment): Canvas => ({
   columns: stream.isTTY ? stream.columns || 80 : undefined,

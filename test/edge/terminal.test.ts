@@ -29,9 +29,12 @@ interface Started {
 const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`
 
 /** Runs on a real terminal (script(1) makes one), or in pipes. */
-function start(body: string, options: { terminal: boolean; env?: Record<string, string>; redirect?: string }): Started {
+function start(
+  body: string,
+  options: { terminal: boolean; columns?: number; env?: Record<string, string>; redirect?: string },
+): Started {
   const argv = [process.execPath, '--input-type=module', '--eval', program(body)]
-  const line = `${options.terminal ? 'stty cols 40 rows 10; exec ' : 'set -o pipefail; '}${argv.map(quote).join(' ')} ${options.redirect ?? ''}`
+  const line = `${options.terminal ? `stty cols ${options.columns ?? 40} rows 10; exec ` : 'set -o pipefail; '}${argv.map(quote).join(' ')} ${options.redirect ?? ''}`
   const [command, args] = options.terminal
     ? ['script', ['-qefc', line, '/dev/null']]
     : ['/bin/bash', ['--norc', '-c', line]]
@@ -130,7 +133,11 @@ test('lines move at the bottom of a terminal while others are printed above', as
 
 test('nothing moves where lines can’t be written over', async (t) => {
   const body = "const live = terminal.live(() => [['moving']]); setTimeout(() => { live.stop(); void end(0) }, 600)"
-  for (const options of [{ terminal: false }, { terminal: true, env: { TERM: 'dumb' } }]) {
+  for (const options of [
+    { terminal: false },
+    { terminal: true, env: { TERM: 'dumb' } },
+    { terminal: true, columns: 0 },
+  ]) {
     const started = start(body, options)
     t.equal(await started.exit, 0)
     t.equal(started.output(), '')

@@ -16,7 +16,13 @@ const password = 'open sesame'
 function onTerminal(words: string, answers: readonly string[]) {
   const [program = '', ...rest] = lab.sshCommand('control')
   const ssh = rest.indexOf('ssh') + 1
-  const child = spawn(program, [...rest.slice(0, ssh), '-tt', ...rest.slice(ssh), '--', `cd infra && deploy ${words}`])
+  const child = spawn(program, [
+    ...rest.slice(0, ssh),
+    '-tt',
+    ...rest.slice(ssh),
+    '--',
+    `stty cols 80 rows 24; cd infra && deploy ${words}`,
+  ])
   let shown = ''
   let answered = 0
   child.stdout.on('data', (chunk: Buffer) => {

@@ -112,5 +112,6 @@ test('only a terminal has an edge to cut lines at, and only some can be written 
     t.equal(canAnimate({ isTTY: true }, environment), false)
   }
   t.equal(canAnimate({}, { TERM: 'xterm' }), false)
+  t.equal(canAnimate({ isTTY: true, columns: 0 }, { TERM: 'xterm' }), false, 'nobody knows how many lines it takes')
   t.end()
 })
