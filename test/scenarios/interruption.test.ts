@@ -46,6 +46,7 @@ async function factsAfterPowerCut(): Promise<Facts> {
 
 /** The same configuration once more, with nobody in its way. */
 async function nextWorks(t: Test) {
+  await stage.describeHost('dave', { activation })
   const { outcome, code } = await stage.deployHost('dave')
   // A deployment that has something to do clears the roots that a power cut left.
   const is = outcome.kind === 'deployed' ? await stage.facts('dave') : await factsAfterPowerCut()

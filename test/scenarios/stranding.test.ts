@@ -9,7 +9,7 @@ let stage: Stage
 before(async () => {
   stage = await setStage({
     defaults: {
-      activation: { timeout: '25s', confirmWithin: '25s', settle: '1s' },
+      activation: { timeout: '60s', confirmWithin: '40s', settle: '1s' },
       checks: [{ tcp: 22, timeout: '2s' }],
     },
   })
