@@ -95,7 +95,7 @@ export async function runCell(machines: Machines, stage: Stage, fault: Fault): P
     is,
     told,
     outcome: told?.outcomes['dave'],
-    overAt: last.at,
+    overAt: endOf(was, is) ?? last.at,
     stuck: last.stuck,
     unreachable,
     asked: journey === 'rollback' ? systemBefore(was) : (next.outcomes['dave']?.toplevel ?? ''),
@@ -121,6 +121,12 @@ async function tidied(machines: Machines): Promise<Facts> {
   await machines.inside('dave', `nix-env -p ${profile} --delete-generations +3 >&2 && nix-collect-garbage >&2`)
   await machines.inside('dave', `${profile}/bin/switch-to-configuration boot >&2 && sync`)
   return machines.facts('dave')
+}
+
+/** When the host itself says that it was over; undefined when it wrote nothing. */
+function endOf(was: Facts, is: Facts): number | undefined {
+  const ended = is.history.length > was.history.length ? is.history.at(-1)?.['ended'] : undefined
+  return ended === undefined ? undefined : Date.parse(ended) / 1000
 }
 
 /** As `deploy rollback` reckons: in the order of their first generation. */

@@ -149,9 +149,14 @@ export class Stage {
       activeUnits: of('active').sort(),
       failedUnits: of('failed').sort(),
       leftBehind: of('left'),
-      history: of('history').map((line) => JSON.parse(line) as Record<string, string>),
+      history: of('history').flatMap(wholeLine),
     }
   }
+}
+
+/** None for half a line, from when the disk was full. */
+function wholeLine(line: string): Record<string, string>[] {
+  return line.endsWith('}') ? [JSON.parse(line) as Record<string, string>] : []
 }
 
 /** The host is exactly as it was: same systems everywhere, same units, nothing left behind. Only history has grown. */
