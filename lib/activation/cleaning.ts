@@ -25,15 +25,16 @@ export async function survey(machine: Machine, program: HostProgram, signal: Abo
   return { state: parseHostState(finished.stdout), rooted: new Set(facts.get('rooted')) }
 }
 
-/** The bytes that deleting these generations and collecting garbage would free; undefined when that can't be told. */
+/** Bytes that deleting these generations and collecting garbage would free; undefined when that can't be told. */
 export async function wouldFree(
   machine: Machine,
   program: HostProgram,
   { numbers, signal }: { numbers: readonly number[]; signal: AbortSignal },
-): Promise<number | undefined> {
+): Promise<{ readonly bytes: number | undefined; readonly bootBytes: number | undefined }> {
   const command = verbCommand('would-free', ...numbers.map(String))
   const finished = await machine.run(command, { input: program, timeoutMs: 600_000, signal })
-  return wholeNumber(readFacts(finished.stdout).get('bytes')?.[0])
+  const facts = readFacts(finished.stdout)
+  return { bytes: wholeNumber(facts.get('bytes')?.[0]), bootBytes: wholeNumber(facts.get('boot-bytes')?.[0]) }
 }
 
 export interface CleanRequest {

@@ -42,6 +42,8 @@ export interface HostState {
   /** files of the boot loader that the next boot loads and that are not what the store has; looked at once a boot */
   readonly damagedBootFiles: readonly string[]
   readonly freeInStore: number | undefined
+  /** the copies of kernels and initrds that the boot loader has, and the room for more; undefined where it needs none */
+  readonly bootFiles: { readonly names: readonly string[]; readonly freeBytes: number } | undefined
   /** nixos-upgrade.timer is active: it would evaluate on the host */
   readonly upgradeTimer: boolean
   /** programs that a deployment needs and that are missing */
@@ -85,6 +87,7 @@ export function parseHostState(text: string): HostState {
     bootId: fact('boot-id'),
     damagedBootFiles: facts.get('damaged-boot-file') ?? [],
     freeInStore: wholeNumber(fact('free-store')),
+    bootFiles: bootFilesOf(facts),
     upgradeTimer: fact('upgrade-timer') === 'yes',
     lacks: facts.get('lacks') ?? [],
     generations: (facts.get('generation-link') ?? []).flatMap((line) => {
@@ -105,6 +108,11 @@ export function parseHostState(text: string): HostState {
     notBooted: facts.get('not-booted') ?? [],
     specialisation: fact('specialisation') || undefined,
   }
+}
+
+function bootFilesOf(facts: ReadonlyMap<string, string[]>): HostState['bootFiles'] {
+  const freeBytes = wholeNumber(facts.get('free-boot')?.[0])
+  return freeBytes === undefined ? undefined : { names: facts.get('boot-file') ?? [], freeBytes }
 }
 
 /** Asks a host for its state; one command. Rejects with a Problem when it can't be asked as root. */

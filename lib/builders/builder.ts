@@ -36,6 +36,12 @@ export interface BuilderEvents {
   log(line: string): void
 }
 
+/** A kernel or initrd: where it is in the store, and its size in bytes. */
+export interface BootFile {
+  readonly path: string
+  readonly size: number
+}
+
 export interface Builder {
   readonly name: string
   /** Ships the source as it is now and evaluates the toplevels of these configurations. */
@@ -51,6 +57,8 @@ export interface Builder {
     events: BuilderEvents,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<DerivationPath, StorePath | Problem>>
+  /** What the boot loader will copy of a toplevel that is built here; undefined when that can't be told. */
+  bootFiles(toplevel: StorePath, signal: AbortSignal): Promise<readonly BootFile[] | undefined>
   /** The store that holds what was built, for copying from it. One stream that isn't shared: the caller closes it. */
   openStore(signal: AbortSignal): Promise<Store>
   close(): Promise<void>

@@ -4,7 +4,7 @@ import type { Store } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import { openStore as greetStore } from '../nix/worker-protocol.ts'
 import { Problem } from '../problem.ts'
-import type { Builder, BuilderEvents, EvaluationOptions, EvaluationResult } from './builder.ts'
+import type { BootFile, Builder, BuilderEvents, EvaluationOptions, EvaluationResult } from './builder.ts'
 import { evaluateOn } from './evaluate.ts'
 import { realise } from './realise.ts'
 
@@ -24,6 +24,10 @@ export interface SshBuilderParts {
 // Nix may be outside the search path of a shell that is no login shell (a multi-user installation on another system).
 const daemonScript = `PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
 exec nix-daemon --stdio`
+
+const bootFilesScript = `for part in kernel initrd; do
+  [ ! -e "$1/$part" ] || echo "$(wc -c < "$1/$part")" "$(readlink -f "$1/$part")"
+done`
 
 export function sshBuilder(parts: SshBuilderParts): Builder {
   const { name, here, flake, inputs } = parts
@@ -86,10 +90,20 @@ export function sshBuilder(parts: SshBuilderParts): Builder {
     }
   }
 
+  async function bootFiles(toplevel: StorePath, signal: AbortSignal): Promise<BootFile[] | undefined> {
+    const there = await machine(signal)
+    const { code, stdout } = await there.run({ argv: ['sh', '-c', bootFilesScript, 'sh', toplevel] }, { signal })
+    if (code !== 0) return undefined
+    return stdout.split('\n').flatMap((line) => {
+      const [, size, path] = /^ *(\d+) (\S+)$/.exec(line) ?? []
+      return size === undefined || path === undefined ? [] : [{ path, size: Number(size) }]
+    })
+  }
+
   async function close(): Promise<void> {
     const there = await connection?.catch(() => undefined)
     await there?.close()
   }
 
-  return { name, evaluate, build, openStore, close }
+  return { name, evaluate, build, bootFiles, openStore, close }
 }

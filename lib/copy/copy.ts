@@ -29,6 +29,8 @@ export interface CopyRequest {
   freeBytesNow(): Promise<number | undefined>
   /** called at every sign of life of either store */
   onMove(): void
+  /** asked when there is too little: what could be done about it */
+  whatToFree?(): Promise<string>
   onProgress(progress: CopyProgress): void
   readonly signal: AbortSignal
 }

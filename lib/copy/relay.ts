@@ -53,7 +53,7 @@ async function copy(request: CopyRequest): Promise<CopyResult> {
   const missing = closure.filter((info) => !valid.has(info.path))
   const sentBytes = totalSize(missing)
   const freeBytes = hasFetched && missing.length > 0 ? await request.freeBytesNow() : request.freeBytes
-  if (sentBytes > (freeBytes ?? Number.POSITIVE_INFINITY)) throw noRoom(freeBytes ?? 0, sentBytes)
+  if (sentBytes > (freeBytes ?? Number.POSITIVE_INFINITY)) throw await noRoom(request, freeBytes ?? 0, sentBytes)
   if (missing.length > 0) await send(request, missing)
   return { closurePaths: closure.length, sentPaths: missing.length, sentBytes }
 }
@@ -134,10 +134,12 @@ function told(error: unknown, end: End, hints: readonly string[]): unknown {
   })
 }
 
-const noRoom = (freeBytes: number, needed: number) =>
-  new Problem(`the host lacks ${size(needed)}, and has room for ${size(freeBytes)}`, {
-    hints: ['free some space there: nix-collect-garbage --delete-older-than 30d'],
+async function noRoom({ whatToFree }: CopyRequest, freeBytes: number, needed: number): Promise<Problem> {
+  const missing = size(needed - freeBytes)
+  return new Problem(`the host lacks ${size(needed)}, and has room for ${size(freeBytes)}: ${missing} are missing`, {
+    hints: whatToFree ? [await whatToFree()] : [],
   })
+}
 
 const interrupted = (signal: AbortSignal): Problem =>
   signal.reason instanceof Problem ? signal.reason : new Problem('the copy was interrupted', { kind: 'interrupted' })

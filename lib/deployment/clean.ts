@@ -54,6 +54,8 @@ export interface Cleaning {
   readonly left: number
   /** measured after the act; an estimate before it, undefined where that can't be told */
   readonly bytes: number | undefined
+  /** the same of the boot loader's copies of kernels and initrds; only before it */
+  readonly bootBytes: number | undefined
   /** how it ended on the host */
   readonly result: TransactionResult | undefined
 }
@@ -66,7 +68,7 @@ export interface CleanOptions {
 export async function cleanHost(host: Host, options: CleanOptions, tools: Tools): Promise<Seen<Cleaning>> {
   const session = openSession(host, tools.network)
   try {
-    await preflight(host, session, tools)
+    await preflight(host, options.dryRun ? 'dry-activate' : 'boot', session, tools)
     return { host: host.name, seen: await cleanOver({ host, session, tools }, options) }
   } catch (error) {
     return { host: host.name, seen: asProblem(error, host, 'preflight') }
@@ -98,8 +100,8 @@ async function cleanOver({ host, session, tools }: Place, { policy, dryRun }: Cl
   const numbers = deleted.map(({ number }) => number)
   const all = state.generations.length
   if (dryRun) {
-    const bytes = await wouldFree(machine, program, { numbers, signal })
-    return { kind: 'would clean', deleted, left: all - deleted.length, bytes, result: undefined }
+    const freed = await wouldFree(machine, program, { numbers, signal })
+    return { kind: 'would clean', deleted, left: all - deleted.length, ...freed, result: undefined }
   }
   const request = {
     id: `${timeStamp(clock.now())}-${tools.randomHex(3)}`,
@@ -121,7 +123,14 @@ async function cleanOver({ host, session, tools }: Place, { policy, dryRun }: Cl
   }
   const gone = deleted.filter(({ number }) => cleaned.deleted.includes(number))
   const result = cleaned.kind === 'ended' ? cleaned.result : undefined
-  return { kind: 'cleaned', deleted: gone, left: all - gone.length, bytes: cleaned.freedBytes, result }
+  return {
+    kind: 'cleaned',
+    deleted: gone,
+    left: all - gone.length,
+    bytes: cleaned.freedBytes,
+    bootBytes: undefined,
+    result,
+  }
 }
 
 /** After a confirmed deployment, where hosts.yaml asks for it. What goes wrong is a warning: the deployment stands. */
@@ -145,17 +154,18 @@ export async function cleanAfterwards(place: Place): Promise<void> {
 
 export const generationsText = (count: number): string => (count === 1 ? '1 generation' : `${count} generations`)
 
-/** In words, for who has no room: what `deploy clean` would free, by generations and bytes. */
-export async function whatCleaningFrees({ host, session, tools }: Place): Promise<string> {
-  const command = `\`deploy clean ${host.name}\``
+/** In words, for who has no room: what `deploy clean` would free there. */
+export async function whatCleaningFrees(place: Place, where: 'store' | 'boot'): Promise<string> {
+  const { host } = place
+  const command = `\`deploy clean ${host.name}`
   try {
-    const { deleted, bytes } = await cleanOver(
-      { host, session, tools },
-      { policy: host.generations ?? defaultPolicy, dryRun: true },
-    )
-    const freed = bytes === undefined ? 'an unknown amount' : `about ${formatBytes(bytes)}`
-    return `${command} would free ${freed} (${generationsText(deleted.length)} and garbage)`
+    const policy = host.generations ?? defaultPolicy
+    const { deleted, bytes, bootBytes } = await cleanOver(place, { policy, dryRun: true })
+    const freed = where === 'store' ? bytes : bootBytes
+    const amount = freed === undefined ? 'an unknown amount' : `about ${formatBytes(freed)}`
+    const more = deleted.length > 0 ? '' : `; ${command} --keep 1 --older-than 0s\` keeps only what is needed`
+    return `${command}\` would free ${amount} (${generationsText(deleted.length)})${more}`
   } catch {
-    return `${command} frees what old generations hold`
+    return `${command}\` frees what old generations hold`
   }
 }

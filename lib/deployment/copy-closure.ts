@@ -1,6 +1,6 @@
 /** Brings a toplevel's closure to the host, and keeps it there until the transaction has its own roots. */
 import { type HostState, probe, whyNot } from '../activation/host-state.ts'
-import type { Builder } from '../builders/builder.ts'
+import type { BootFile, Builder } from '../builders/builder.ts'
 import { copyStrategy } from '../copy/index.ts'
 import { patience } from '../copy/patience.ts'
 import type { Host } from '../inventory/inventory.ts'
@@ -9,19 +9,23 @@ import type { Store } from '../nix/store.ts'
 import type { StorePath } from '../nix/store-path.ts'
 import { openStore } from '../nix/worker-protocol.ts'
 import { Problem } from '../problem.ts'
+import { missingOnBoot } from './boot-room.ts'
+import { whatCleaningFrees } from './clean.ts'
 import { formatBytes } from './format.ts'
 import type { Gathered } from './outcomes.ts'
 import type { Session } from './session.ts'
-import type { Tools } from './tools.ts'
+import type { Mode, Tools } from './tools.ts'
 
 export async function copyClosure(
-  place: { host: Host; session: Session; tools: Tools; gathered: Gathered },
+  place: { host: Host; session: Session; tools: Tools; gathered: Gathered; mode: Mode },
   toplevel: { path: StorePath; builder: Builder },
   state: HostState,
 ): Promise<{ release(): void }> {
   const { host, session, tools, gathered } = place
   let started: number | undefined
   const { signal, moved, end } = patience(tools.clock, tools.signal)
+  // The builder is asked meanwhile. What it can't tell is no reason to stop.
+  const bootFiles = toplevel.builder.bootFiles(toplevel.path, signal).catch(() => undefined)
   const [from, to] = await openBoth(
     [toplevel.builder.openStore(signal), session.machine(signal).then((machine) => openHostStore(machine, signal))],
     signal,
@@ -31,6 +35,7 @@ export async function copyClosure(
   })
   moved()
   try {
+    await refuseFullBoot(place, state, await bootFiles)
     const result = await copyStrategy(host.copy.via)({
       roots: [toplevel.path],
       from,
@@ -38,6 +43,7 @@ export async function copyClosure(
       substitute: host.copy.substitute,
       freeBytes: state.freeInStore,
       freeBytesNow: async () => (await probe(await session.machine(signal), tools.program, signal)).freeInStore,
+      whatToFree: () => whatCleaningFrees(place, 'store'),
       signal,
       onMove: moved,
       onProgress(progress) {
@@ -76,6 +82,22 @@ async function openBoth(stores: [Promise<Store>, Promise<Store>], signal: AbortS
     for (const store of stores) void store.then((opened) => opened.close()).catch(() => {})
     throw signal.aborted ? signal.reason : error
   }
+}
+
+/** Where the boot loader only makes room before it copies, it may be enough all the same: then it is a warning. */
+async function refuseFullBoot(
+  place: { host: Host; session: Session; tools: Tools; mode: Mode },
+  state: HostState,
+  files: readonly BootFile[] | undefined,
+): Promise<void> {
+  const { host, tools, mode } = place
+  if (mode === 'test' || mode === 'dry-activate') return
+  const room = missingOnBoot(state, files ?? [])
+  if (!room) return
+  const free = formatBytes(state.bootFiles?.freeBytes ?? 0)
+  const text = `the new kernel and initrd need ${formatBytes(room.needed)} of /boot, which has room for ${free}: ${formatBytes(room.missing)} are missing`
+  if (!room.certain) tools.report({ kind: 'warning', host: host.name, text })
+  else throw new Problem(text, { hints: [await whatCleaningFrees(place, 'boot')] })
 }
 
 /**

@@ -83,7 +83,7 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
   const { builder } = toplevel
   if (builder) enter('copy')
   const closure = builder
-    ? await inTurn('copy', () => copyClosure({ host, session, tools, gathered }, { ...toplevel, builder }, state))
+    ? await inTurn('copy', () => copyClosure({ host, session, tools, gathered, mode }, { ...toplevel, builder }, state))
     : { release() {} }
   try {
     if (host.specialisation) {

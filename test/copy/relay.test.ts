@@ -127,6 +127,9 @@ t.test('what has no room on the host is not begun', async (t) => {
   const both = stores()
   const problem = await problemOf(relay(request(both, { freeBytes: 23 })))
   t.match(problem.message, 'has room for')
+  t.same(problem.hints, [])
+  const whatToFree = async () => 'eat less'
+  t.same((await problemOf(relay(request(stores(), { freeBytes: 23, whatToFree })))).hints, ['eat less'])
   t.notOk(both.asked.includes('to: add 2'))
   t.same((await relay(request(stores(), { freeBytes: 24 }))).sentPaths, 2)
 })

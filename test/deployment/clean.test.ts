@@ -105,7 +105,14 @@ t.test('rollback goes to the same system before and after, and nothing that is i
 
 t.test('a cleaning counts as a success only when all of it was done', async (t) => {
   const ended = (end: 'cleaned' | 'untouched' | 'needs-hands', reason = '') =>
-    cleanedAs({ kind: 'cleaned', deleted: [], left: 1, bytes: 0, result: { end, reason } as never })
+    cleanedAs({
+      kind: 'cleaned',
+      deleted: [],
+      left: 1,
+      bytes: 0,
+      bootBytes: undefined,
+      result: { end, reason } as never,
+    })
   t.equal(ended('cleaned'), undefined)
   t.equal(ended('cleaned', 'the garbage collection failed'), 'untouched')
   t.equal(ended('untouched', 'the boot loader could not be set'), 'untouched')

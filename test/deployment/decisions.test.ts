@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Builder } from '../../lib/builders/builder.ts'
 import { parseHostState } from '../../lib/activation/host-state.ts'
+import { missingOnBoot } from '../../lib/deployment/boot-room.ts'
 import { formatBytes, formatDuration } from '../../lib/deployment/format.ts'
 import { exitCode, type OutcomeKind } from '../../lib/deployment/outcome.ts'
 import { previousGeneration } from '../../lib/deployment/rollback.ts'
@@ -111,4 +112,19 @@ t.test('what hosts.yaml can say and cannot be done yet is refused by name', asyn
     message: /compression/,
   })
   t.doesNotThrow(() => refuseUnsupported([{ ...host, copy: { ...host.copy, via: 'relay' } }], tools))
+})
+
+t.test('a kernel and an initrd that the boot loader has already need no room', async (t) => {
+  const kernel = { path: '/nix/store/0123456789abcdfghijklmnpqrsvwxyz-linux-7.0/bzImage', size: 12_000_000 }
+  const initrd = { path: '/nix/store/1123456789abcdfghijklmnpqrsvwxyz-initrd/initrd', size: 20_000_000 }
+  const has = '0123456789abcdfghijklmnpqrsvwxyz-linux-7.0-bzImage'
+  const on = (loader: string, free: number, ...names: string[]) =>
+    state([`boot-loader ${loader}`, `free-boot ${free}`, ...names.map((name) => `boot-file ${name}`)])
+  const both = [kernel, initrd]
+  t.same(missingOnBoot(on('extlinux', 30e6), both), { needed: 32e6, missing: 2e6, certain: true })
+  t.same(missingOnBoot(on('systemd-boot', 0, has), both), { needed: 20e6, missing: 20e6, certain: false })
+  t.equal(missingOnBoot(on('extlinux', 32e6), both), undefined)
+  t.equal(missingOnBoot(on('extlinux', 20e6, has), both), undefined)
+  t.equal(missingOnBoot(on('extlinux', 0), []), undefined, 'the builder could not tell')
+  t.equal(missingOnBoot(state(['boot-loader grub']), both), undefined, 'GRUB reads them from the store')
 })

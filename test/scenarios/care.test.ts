@@ -1,7 +1,7 @@
 /** Old generations and room: nothing goes that is needed, and nothing is begun that has no room. */
 import { before, test } from 'tap'
 import * as lab from '../lab/lab.mjs'
-import { type Stage, setStage } from './stage.ts'
+import { type Stage, sameAsBefore, setStage } from './stage.ts'
 
 let stage: Stage
 before(async () => {
@@ -100,4 +100,23 @@ test('while a deployment is under way nothing is cleaned', async (t) => {
   t.match(told, { code: 4, error: { kind: 'locked' } })
   t.same((await stage.facts('dave')).generations, was.generations)
   await stage.inside('dave', 'systemctl stop deploy-20260101t000000-cccccc; rm -r /run/deploy/2026* /run/deploy/lock')
+})
+
+test('without room on /boot for a new kernel nothing is copied, and it is said what would help', async (t) => {
+  await stage.inside(
+    'dave',
+    'mkdir /tmp/b && cp -a /boot/nixos/. /tmp/b && mount -t tmpfs -o size=9m tmpfs /boot/nixos && cp -a /tmp/b/. /boot/nixos',
+  )
+  await stage.configure('dave', { motd: 'a large kernel', kernel: { version: '7.1.0', size: 12_000_000 } })
+  const was = await stage.facts('dave')
+  const { outcome, code } = await stage.deployHost('dave')
+  t.match(outcome, { kind: 'untouched', sentBytes: 0, hints: [/^`deploy clean dave` would free about /] })
+  t.match(
+    outcome.reason,
+    /^the new kernel and initrd need 24\.\d MB of \/boot, which has room for .*: \d\d\.\d MB are missing$/,
+  )
+  t.equal(code, 1)
+  sameAsBefore(t, was, await stage.facts('dave'))
+  await stage.inside('dave', 'umount /boot/nixos')
+  t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
 })

@@ -103,8 +103,8 @@ test('a host without room for what it lacks is refused', async (t) => {
   await refused(t, {
     kind: 'untouched',
     code: 1,
-    reason: /^the host lacks 6\d\.\d MB, and has room for \d\d\.\d MB$/,
-    hints: [/nix-collect-garbage/],
+    reason: /^the host lacks 6\d\.\d MB, and has room for \d\d\.\d MB: \d\d\.\d MB are missing$/,
+    hints: [/^`deploy clean dave` would free about [\d.]+ k?B \(0 generations\); `deploy clean dave --keep 1 /],
   })
   await stage.inside('dave', 'rm /nix/full')
 })

@@ -15,6 +15,17 @@ system_partition() {
   done
 }
 
+# Where kernels and initrds are copied to; nothing where they are read from the store, or that isn't known.
+boot_files_directory() {
+  case $(boot_loader) in
+    extlinux) directory=/boot/nixos ;;
+    systemd-boot) directory=$(system_partition)/EFI/nixos ;;
+    grub) directory=/boot/kernels ;;
+    *) return ;;
+  esac
+  [ ! -d "$directory" ] || echo "$directory"
+}
+
 # The file of systemd-boot's default entry, when there is exactly one that it can be. A pattern may mean several, names
 # may carry the counters of boot assessment, and a choice made in its menu (an EFI variable) comes before all of it.
 systemd_boot_entry() { # SYSTEM-PARTITION

@@ -14,10 +14,10 @@ load() { # ID
   here=$run_directory/$id
   [ -e "$here" ] || take_up "$id"
   damaged= began_in=
-  request=$(cat "$here/request" 2> /dev/null)
+  { request=$(cat "$here/request"); } 2> /dev/null
   consists_of "$assignment" "$request" && eval "$request" &&
     are_set nonce mode new toplevel switch_seconds confirm_seconds reboot_seconds record || request_from_roots || return 1
-  before=$(cat "$here/before" 2> /dev/null)
+  { before=$(cat "$here/before"); } 2> /dev/null
   consists_of '[a-z_]+=[A-Za-z0-9/._+=?-]*' "$before" && eval "$before" && are_set old old_boot old_profile old_profile_link ||
     before_from_roots || return 1
   [ ! -L "$here" ] || mode=reboot

@@ -13,6 +13,21 @@ survey() {
   probe
 }
 
+# The bytes that the boot loader's copies take which only these generations need: FILE is hash-name-file.
+would_free_of_boot() { # NUMBER..
+  directory=$(boot_files_directory)
+  [ -n "$directory" ] || return 0
+  needed=$(generations | while read -r number _ system; do
+    case " $* " in *" $number "*) continue ;; esac
+    for file in "$system"/kernel "$system"/initrd "$system"/specialisation/*/kernel "$system"/specialisation/*/initrd; do
+      [ ! -e "$file" ] || readlink -f "$file" | sed 's|^/nix/store/||; s|/|-|g'
+    done
+  done)
+  ls -1 "$directory" | while read -r name; do
+    printf '%s\n' "$needed" | grep -qxF "${name%.efi}" || stat -c %s "$directory/$name"
+  done | awk '{ sum += $1 } END { printf "boot-bytes %.0f\n", sum }'
+}
+
 # The bytes that taking away these generations, and what is garbage already, would free.
 would_free() { # NUMBER..
   doomed=
@@ -28,6 +43,7 @@ would_free() { # NUMBER..
     nix-store --gc --print-dead 2> /dev/null | sed 's/^/goes /'
   } | awk '$1 == "stays" { stays[$2] = 1 } $1 == "goes" && !($2 in stays) && !told[$2]++ { print $2 }' |
     xargs -r du -sk 2> /dev/null | awk '{ sum += $1 } END { printf "bytes %.0f\n", sum * 1024 }'
+  would_free_of_boot "$@"
   echo "end"
 }
 

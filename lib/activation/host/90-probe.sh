@@ -14,6 +14,11 @@ probe() {
   echo "boot-loader $(boot_loader)"
   echo "boot-id $(boot_id)"
   echo "free-store $(free_bytes /nix/store)"
+  directory=$(boot_files_directory)
+  if [ -n "$directory" ]; then
+    echo "free-boot $(free_bytes "$directory")"
+    ls -1 "$directory" | sed 's/\.efi$//; s/^/boot-file /'
+  fi
   [ -d /run/systemd/system ] && echo "systemd yes" || echo "systemd no"
   case $(systemctl show --property=ActiveState nixos-upgrade.timer 2> /dev/null) in
     *=active) echo "upgrade-timer yes" ;;
