@@ -182,6 +182,7 @@ class Transaction {
     const settled = this.#settled(end, verified.reason)
     // The host may only know that nobody confirmed; we know why.
     if (settled.kind !== 'ended' || settled.result.end !== 'rolled-back') return settled
+    if (settled.result.reason.startsWith('called off by ')) return { ...settled, explained: true }
     const { stillWrong } = settled.result
     const more = stillWrong && `; still wrong after going back: ${stillWrong}`
     return { ...settled, explained: true, result: { ...settled.result, reason: `${verified.reason}${more}` } }
