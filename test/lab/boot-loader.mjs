@@ -4,7 +4,9 @@ import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } fr
 import { join, resolve } from 'node:path'
 
 /**
+ * A virtual machine has a boot loader of its own, which does not tell.
  * @typedef {{ kind: 'debian' }
+ *   | { kind: 'virtual', memory: number }
  *   | { kind: 'nixos', label: string, init: string, arguments: string[] }
  *   | { kind: 'dead', reason: string }} Boot
  */

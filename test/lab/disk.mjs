@@ -3,13 +3,13 @@
  * synced when the power is cut. Its root is a layer over the image; its /nix is its own.
  */
 
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
 import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ensureImage, imageDirectory } from './images.mjs'
 import { controlKey, harnessKey, hostKey, knownHosts, publicKey } from './keys.mjs'
-import { address, hostsFile, machine } from './machines.mjs'
+import { address, hostsFile, isVirtual, machine } from './machines.mjs'
 import { machinePaths } from './paths.mjs'
 import { attempt, run, until } from './run.mjs'
 
@@ -34,10 +34,16 @@ export async function createDisk(name) {
   await writeFile(paths.image, '')
   await run(['truncate', '--size', String(diskSize), paths.image])
   const quickly = 'lazy_itable_init=1,lazy_journal_init=1,nodiscard'
-  await run(['mke2fs', '-q', '-F', '-t', 'ext4', '-m', '0', '-J', 'size=32', '-E', quickly, paths.image])
+  const makeFileSystem = ['mke2fs', '-q', '-F', '-t', 'ext4', '-b', '4096', '-m', '0', '-J', 'size=32']
+  if (isVirtual(name)) {
+    const blocks = (diskSize - partitionStart) / 4096
+    await run([...makeFileSystem, '-E', `${quickly},offset=${partitionStart}`, paths.image, String(blocks)])
+    writePartitionTable(paths.image, diskSize)
+  } else await run([...makeFileSystem, '-E', quickly, paths.image])
   noteImage(name)
   try {
     await mountDisk(name)
+    if (isVirtual(name)) await run(['cp', '--archive', `${imageDirectory(image)}/.`, paths.root])
     await personalise(name)
     await unmountDisk(name)
   } catch (error) {
@@ -47,11 +53,34 @@ export async function createDisk(name) {
   }
 }
 
+/** Where the only partition of a virtual machine's disk begins, as on an SD card. */
+const partitionStart = 8 * 1024 ** 2
+
+/** An MBR with one partition, of type Linux and bootable. @param {string} image @param {number} size */
+function writePartitionTable(image, size) {
+  const sector = 512
+  const table = Buffer.alloc(sector)
+  const entry = table.subarray(446)
+  entry[0] = 0x80
+  entry[4] = 0x83
+  entry.writeUInt32LE(partitionStart / sector, 8)
+  entry.writeUInt32LE((size - partitionStart) / sector, 12)
+  table.writeUInt16LE(0xaa55, 510)
+  const file = openSync(image, 'r+')
+  writeSync(file, table, 0, sector, 0)
+  closeSync(file)
+}
+
 /** Mounts the disk at `disk` and the machine's root at `root`. @param {string} name */
 export async function mountDisk(name) {
   const paths = machinePaths(name)
   const lower = readFileSync(paths.lower, 'utf8')
   await unmountDisk(name)
+  if (isVirtual(name)) {
+    mkdirSync(paths.disk, { recursive: true })
+    await run(['mount', '-t', 'ext4', '-o', `loop,noinit_itable,offset=${partitionStart}`, paths.image, paths.disk])
+    return
+  }
   for (const directory of [paths.disk, paths.root]) mkdirSync(directory, { recursive: true })
   // no thread may write to the disk behind our back
   await run(['mount', '-t', 'ext4', '-o', 'loop,noinit_itable', paths.image, paths.disk])
@@ -124,6 +153,11 @@ async function personalise(name) {
     chown -R "$USER_NAME:" "$home/.ssh"
   `
   await inRoot(root, authorize, { USER_NAME: user, AUTHORIZED_KEYS: authorized.join('\n') })
+  if (!isVirtual(name)) return
+  // it has no side door
+  await inRoot(root, authorize, { USER_NAME: 'root', AUTHORIZED_KEYS: publicKey(harnessKey) })
+  // what systemd does at a first boot takes an emulated machine a quarter of a minute
+  await inRoot(root, 'touch /etc/.updated /var/.updated', {})
 }
 
 /** @param {string} root @param {string | Buffer} script @param {Record<string, string>} variables */

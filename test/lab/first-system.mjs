@@ -2,17 +2,17 @@
 
 import { flakeHash, putFlake } from './flake.mjs'
 import { inside } from './inside.mjs'
-import { machine } from './machines.mjs'
+import { isVirtual, machine } from './machines.mjs'
 
 export const builder = 'forge'
 const flakeDirectory = '/var/lib/lab-flake'
 
-/** Has the flake as it is now on forge. */
-async function carryFlake() {
-  const marker = `${flakeDirectory}/.git/${flakeHash()}`
+/** Has the flake as it is now on forge. @param {boolean} pi */
+async function carryFlake(pi) {
+  const marker = `${flakeDirectory}/.git/${flakeHash()}${pi ? '-pi' : ''}`
   const known = await inside(builder, ['test', '-e', marker])
   if (known.code === 0) return
-  await putFlake(builder, flakeDirectory)
+  await putFlake(builder, flakeDirectory, { pi })
   await inside(builder, ['touch', marker])
 }
 
@@ -22,7 +22,7 @@ async function carryFlake() {
  * @returns {Promise<Map<string, string>>} name to toplevel
  */
 export async function buildFirstSystems(names) {
-  await carryFlake()
+  await carryFlake(names.some(isVirtual))
   const { user } = machine(builder)
   const installable = (/** @type {string} */ name) =>
     `${flakeDirectory}#nixosConfigurations.${name}.config.system.build.toplevel`

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ensureBootFiles } from './boot-files.mjs'
 import { ensureImage } from './images.mjs'
 import { inside } from './inside.mjs'
 import { machine } from './machines.mjs'
@@ -30,12 +31,13 @@ export function flakeHash() {
  * is the same commit every time.
  * @param {string} name
  * @param {string} directory
- * @param {{ user?: string }} [options] who owns it
+ * @param {{ user?: string, pi?: boolean }} [options] who owns it; whether it can make systems for pi: that takes 30 MB
  */
-export async function putFlake(name, directory, { user = machine(name).user } = {}) {
+export async function putFlake(name, directory, { user = machine(name).user, pi = false } = {}) {
+  const forPi = pi ? ['-C', await ensureBootFiles(), '.'] : []
   const busybox = join(await ensureImage('trixie'), 'usr/bin')
   const files = ['--sort=name', '--owner=0', '--group=0', '--mtime=@0', '--create', '--file=-']
-  const archive = await runForBytes(['tar', ...files, '-C', flakeSource, '.', '-C', busybox, 'busybox'])
+  const archive = await runForBytes(['tar', ...files, '-C', flakeSource, '.', '-C', busybox, 'busybox', ...forPi])
   const script = `
     set -eu
     directory=$1 user=$2
@@ -46,7 +48,9 @@ export async function putFlake(name, directory, { user = machine(name).user } = 
     # the only program that its builds have: without nixpkgs, they bring their own shell
     mkdir -p bb/bin
     mv busybox bb/bin/
-    for applet in $(bb/bin/busybox --list); do [ "$applet" = busybox ] || ln -s busybox "bb/bin/$applet"; done
+    for applet in $(bb/bin/busybox --list); do
+      [ "$applet" = busybox ] || for bin in bb*/bin; do ln -s busybox "$bin/$applet"; done
+    done
     chown -R "$user:" .
     as_user() { runuser -u "$user" -- env HOME="$directory" "$@"; }
     export GIT_AUTHOR_DATE='2026-01-01T00:00:00Z' GIT_COMMITTER_DATE='2026-01-01T00:00:00Z'

@@ -11,7 +11,7 @@ import { flakeHash } from './flake.mjs'
 import { imageDirectory } from './images.mjs'
 import { insideCommand } from './inside.mjs'
 import { hostKey, publicKey } from './keys.mjs'
-import { machine } from './machines.mjs'
+import { isVirtual, machine } from './machines.mjs'
 import { cacheDirectory, machinePaths } from './paths.mjs'
 
 /** Where the disk of a host with its first system is kept: a different file whenever anything it is made from changes. @param {string} name */
@@ -60,7 +60,8 @@ async function install(name, toplevel) {
     sync
   `
   const container = ['systemd-nspawn', '--quiet', '--register=no', '--keep-unit', '--as-pid2', '--pipe']
-  const mounts = [`--directory=${root}`, `--bind=${nix}:/nix`, '--private-network', '--link-journal=no']
+  const ownNix = isVirtual(name) ? [] : [`--bind=${nix}:/nix`]
+  const mounts = [`--directory=${root}`, ...ownNix, '--private-network', '--link-journal=no']
   const settings = ['--resolv-conf=off', '--timezone=off', `--machine=${name}-flash`]
   const from = insideCommand(builder, [
     'sh',

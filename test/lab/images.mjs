@@ -4,8 +4,13 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ensureEmulation } from './emulation.mjs'
 import { cacheDirectory } from './paths.mjs'
 import { run } from './run.mjs'
+
+const setup = 'image-setup.sh'
+/** @param {string} file */
+const beside = (file) => fileURLToPath(new URL(file, import.meta.url))
 
 const everywhere = [
   'systemd',
@@ -24,25 +29,48 @@ const everywhere = [
 const withNix = [...everywhere, 'nix-bin', 'nix-setup-systemd', 'busybox-static']
 const withNode = [...everywhere, 'nodejs', 'cron']
 
-/** @type {Record<string, { suite: string, packages: string[] }>} */
+/**
+ * @typedef {object} Image
+ * @property {string} suite
+ * @property {string[]} packages
+ * @property {string} [setup]         a script of this directory, run in the new root; without one it is no machine's
+ * @property {string} [architecture]  Debian's name of it, when it isn't this computer's: its programs are emulated
+ * @property {string} [kernel]        the package of a kernel, put into /usr/lib/lab-kernel by image-kernel.sh
+ */
+
+/** @type {Record<string, Image>} */
 export const images = {
   /** systemd 257, Nix 2.26 */
-  trixie: { suite: 'trixie', packages: withNix },
+  trixie: { suite: 'trixie', packages: withNix, setup },
   /** systemd 262, Nix 2.34 */
-  forky: { suite: 'forky', packages: withNix },
+  forky: { suite: 'forky', packages: withNix, setup },
   /** systemd 252, Nix 2.8 */
-  bookworm: { suite: 'bookworm', packages: withNix },
+  bookworm: { suite: 'bookworm', packages: withNix, setup },
   /** Node 20 and no Nix */
-  control: { suite: 'trixie', packages: withNode },
+  control: { suite: 'trixie', packages: withNode, setup },
+  /** the same as trixie for 64-bit ARM, with a kernel of its own */
+  pi: {
+    suite: 'trixie',
+    packages: [...withNix, 'kmod'],
+    setup,
+    architecture: 'arm64',
+    kernel: 'linux-image-cloud-arm64',
+  },
+  /** qemu 10 and U-Boot 2025.01, whatever this computer's own Debian has; nothing of it runs but these */
+  emulator: { suite: 'trixie', packages: ['qemu-system-arm', 'qemu-user', 'u-boot-qemu'] },
 }
-
-const setup = fileURLToPath(new URL('image-setup.sh', import.meta.url))
 
 /** Where the root file system of an image is or will be: a different place whenever its recipe changes. @param {string} name */
 export function imageDirectory(name) {
-  const recipe = createHash('sha256').update(JSON.stringify(images[name])).update(readFileSync(setup))
+  const { setup: _, ...rest } = images[name] ?? {}
+  const recipe = createHash('sha256').update(JSON.stringify(rest))
+  for (const file of scriptsOf(name)) recipe.update(readFileSync(file))
   return join(cacheDirectory, 'images', `${name}-${recipe.digest('hex').slice(0, 12)}`)
 }
+
+/** @param {string} name */
+const scriptsOf = (name) =>
+  [images[name]?.setup, images[name]?.kernel && 'image-kernel.sh'].filter((file) => file !== undefined).map(beside)
 
 /** The mirror that this computer's own packages come from. */
 function mirror() {
@@ -71,8 +99,17 @@ export async function ensureImage(name, say = () => {}) {
   const directory = imageDirectory(name)
   if (existsSync(directory)) return directory
   mkdirSync(join(cacheDirectory, 'images'), { recursive: true })
-  say(`making a root file system of Debian ${image.suite} for ${name}, once: about a minute`)
+  say(
+    `making a root file system of Debian ${image.suite} for ${name}, once: ${image.architecture === undefined ? 'about a minute' : 'some ten minutes'}`,
+  )
+  const foreign = image.architecture === undefined ? [] : [`--architectures=${image.architecture}`, '--skip=check/qemu']
+  if (image.architecture !== undefined) await ensureEmulation(say)
+  const hooks = [
+    ...(image.setup === undefined ? [] : [`chroot "$1" sh -eu < ${beside(image.setup)}`]),
+    ...(image.kernel === undefined ? [] : [`sh -eu ${beside('image-kernel.sh')} "$1" ${image.kernel}`]),
+  ]
   const recipe = [
+    ...foreign,
     '--quiet',
     '--variant=minbase',
     '--mode=root',
@@ -85,7 +122,7 @@ export async function ensureImage(name, say = () => {}) {
     '--dpkgopt=path-exclude=/usr/share/locale/*',
     '--dpkgopt=path-exclude=/usr/share/doc/*',
     `--include=${image.packages.join(',')}`,
-    `--customize-hook=chroot "$1" sh -eu < ${setup}`,
+    ...hooks.map((hook) => `--customize-hook=${hook}`),
   ]
   await run(
     [

@@ -1,6 +1,6 @@
 /**
  * The lab for tests. A scenario asks for its machines with `up` or `fresh`, does something to them, and looks at them
- * from outside. Machines are named as in `machines.mjs`: forge, dave, control, erin, frank, grace.
+ * from outside. Machines are named as in `machines.mjs`: forge, dave, control, erin, frank, grace, pi.
  */
 
 export interface Machine {
@@ -32,10 +32,15 @@ export function down(names?: readonly string[]): Promise<void>
  * Boots the disk as its boot loader says, and waits for ssh; `wait: false` returns at once. Fails when it does not boot.
  * `choose`: the system that somebody picks in the boot menu.
  */
-export function powerOn(name: string, options?: { wait?: boolean; seconds?: number; choose?: string }): Promise<void>
+export function powerOn(
+  name: string,
+  options?: { wait?: boolean; seconds?: number; choose?: string; memory?: number },
+): Promise<void>
 export function powerOff(name: string): Promise<void>
 /** The power fails: no packet leaves any more, all processes die, what was not synced to the disk is lost. */
 export function powerCut(name: string): Promise<void>
+/** Keeps the disk of a machine that is off, and gives what puts it back. */
+export function keepDisk(name: string): Promise<() => Promise<void>>
 /** Throws the machine's disk away. */
 export function wipe(name: string): Promise<void>
 /** Throws all disks and the network away. */
@@ -43,11 +48,16 @@ export function wipeAll(): Promise<void>
 export function isOn(name: string): boolean
 export type Boot =
   | { kind: 'debian' }
+  /** its own boot loader doesn't tell: see its console */
+  | { kind: 'virtual'; memory: number }
   /** `label`: the boot menu's entry; `init`: /nix/store/...-nixos-system-.../init */
   | { kind: 'nixos'; label: string; init: string; arguments: string[] }
   | { kind: 'dead'; reason: string }
 /** What the boot loader of a machine did when it was last switched on or rebooted; nothing when it is off. */
 export function bootOf(name: string): Boot | undefined
+
+/** What it printed on its console since it was last switched on. */
+export function consoleOf(name: string): string
 
 // --- doing things on a machine
 
@@ -68,14 +78,17 @@ export interface RunOptions {
 export function ssh(name: string, script: string, options?: RunOptions & { user?: string }): Promise<Result>
 /** The same as a command to spawn: append `--` and a script. */
 export function sshCommand(name: string, options?: { user?: string; terminal?: boolean }): string[]
-/** A /bin/sh script, or a program with arguments, as root through the side door: works without sshd and network. */
+/**
+ * A /bin/sh script, or a program with arguments, as root through the side door: works without sshd and network. A virtual
+ * machine has none: there it is root's login.
+ */
 export function inside(name: string, what: string | string[], options?: RunOptions): Promise<Result>
 /** The same as a command to spawn. */
 export function insideCommand(name: string, argv: string[]): string[]
 /** Makes a command run on the lab's network instead of this computer's, as 10.77.0.1 (`outside.lab`). */
 export function onTheNetwork(argv: string[]): string[]
 /** Puts the lab's flake on a machine as a git repository with one commit, replacing the directory. */
-export function putFlake(name: string, directory: string, options?: { user?: string }): Promise<void>
+export function putFlake(name: string, directory: string, options?: { user?: string; pi?: boolean }): Promise<void>
 /** test/lab/flake */
 export const flakeSource: string
 

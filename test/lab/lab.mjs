@@ -2,9 +2,11 @@
 
 import { rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { copyImage } from './disk.mjs'
 import { machineNames } from './machines.mjs'
 import { removeNetwork } from './network.mjs'
-import { stateDirectory } from './paths.mjs'
+import { machinePaths, stateDirectory } from './paths.mjs'
 import { power, wipe } from './power.mjs'
 import { up } from './up.mjs'
 
@@ -23,6 +25,16 @@ export { down, up } from './up.mjs'
 
 /** @param {string} name */
 export const isOn = (name) => power(name) !== undefined
+
+/** Keeps the disk of a machine without power, and gives what puts it back. @param {string} name */
+export async function keepDisk(name) {
+  const { image } = machinePaths(name)
+  await copyImage(image, `${image}.kept`)
+  return () => copyImage(`${image}.kept`, image)
+}
+
+/** @param {string} name */
+export const consoleOf = (name) => readFileSync(machinePaths(name).console, 'utf8')
 
 /** @param {string} name */
 export const bootOf = (name) => power(name)?.boot

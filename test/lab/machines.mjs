@@ -10,6 +10,7 @@ const gibibyte = 1024 ** 3
  * @property {string} user        who logs in when nothing else is said
  * @property {number} diskSize    bytes
  * @property {number | undefined} memory  hard limit in bytes
+ * @property {true} [virtual]     a virtual machine with a kernel of its own: see virtual-mainboard.mjs
  */
 
 /** @type {Record<string, Machine>} */
@@ -20,6 +21,15 @@ export const machines = {
   erin: { role: 'host', number: 12, image: 'trixie', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
   frank: { role: 'host', number: 13, image: 'forky', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
   grace: { role: 'host', number: 14, image: 'bookworm', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
+  pi: {
+    role: 'host',
+    number: 21,
+    image: 'pi',
+    user: 'my_username',
+    diskSize: 3 * gibibyte,
+    memory: gibibyte,
+    virtual: true,
+  },
 }
 
 export const machineNames = Object.keys(machines)
@@ -30,6 +40,9 @@ export function machine(name) {
   if (found === undefined) throw new Error(`the lab has no machine ${name}: it has ${machineNames.join(', ')}`)
   return found
 }
+
+/** @param {string} name */
+export const isVirtual = (name) => machine(name).virtual === true
 
 /** The address of a machine on the lab's network. @param {string} name */
 export const address = (name) => `10.77.0.${machine(name).number}`

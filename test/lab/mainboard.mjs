@@ -44,7 +44,7 @@ async function boot(chosen) {
     })
   }
   await plugIn(name)
-  const program = loaded.kind === 'debian' ? ['--boot'] : [loaded.init, ...loaded.arguments]
+  const program = loaded.kind === 'nixos' ? [loaded.init, ...loaded.arguments] : ['--boot']
   const nspawn = [
     ...['systemd-nspawn', '--quiet', `--directory=${paths.root}`, `--machine=${name}`, `--hostname=${name}`],
     ...['--register=no', '--keep-unit', '--capability=all', '--console=pipe', `--link-journal=no`],

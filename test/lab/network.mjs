@@ -27,18 +27,29 @@ export async function ensureNetwork() {
 
 export const removeNetwork = () => attempt(['ip', 'netns', 'delete', labName])
 
+/** Always the same, or the others would wait for their ARP entries to grow old. @param {string} name */
+function macOf(name) {
+  const number = machine(name).number.toString(16).padStart(2, '0')
+  const hash = createHash('sha256').update(labName).digest('hex')
+  return `02:${hash.slice(0, 2)}:${hash.slice(2, 4)}:${hash.slice(4, 6)}:00:${number}`
+}
+
 /** Puts a new network card `host0`, without an address, into the machine, and its cable into the bridge. @param {string} name */
 export async function plugIn(name) {
   await unplug(name)
   const namespace = namespaceOf(name)
-  // always the same, or the others would wait for their ARP entries to grow old
-  const number = machine(name).number.toString(16).padStart(2, '0')
-  const hash = createHash('sha256').update(labName).digest('hex')
-  const mac = `02:${hash.slice(0, 2)}:${hash.slice(2, 4)}:${hash.slice(4, 6)}:00:${number}`
   await run(['ip', 'netns', 'add', namespace])
-  const peer = ['peer', 'name', 'host0', 'netns', namespace, 'address', mac]
+  const peer = ['peer', 'name', 'host0', 'netns', namespace, 'address', macOf(name)]
   await run(['ip', '-n', labName, 'link', 'add', port(name), 'type', 'veth', ...peer])
   await run(['ip', '-n', labName, 'link', 'set', port(name), 'master', 'br0', 'up'])
+}
+
+/** The same for a virtual machine: a tap device, which qemu opens in the bridge's namespace. @param {string} name */
+export async function plugInTap(name) {
+  await unplug(name)
+  await run(['ip', '-n', labName, 'tuntap', 'add', port(name), 'mode', 'tap'])
+  await run(['ip', '-n', labName, 'link', 'set', port(name), 'master', 'br0', 'up'])
+  return { device: port(name), mac: macOf(name) }
 }
 
 /** Takes the card out. @param {string} name */

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { machines } from './machines.mjs'
 
 /** The lab's name: of its network namespace and its cgroup. A second lab on the same computer needs another one. */
 export const labName = process.env.DEPLOY_LAB_NAME ?? 'lab'
@@ -21,14 +22,14 @@ export function machinePaths(name) {
   const directory = join(stateDirectory, 'machines', name)
   return {
     directory,
-    /** the whole disk of the machine, an ext4 file system in a file */
+    /** the whole disk of the machine in a file: an ext4 file system; a virtual machine's has a partition table before it */
     image: join(directory, 'disk.img'),
     /** names the image below the disk */
     lower: join(directory, 'image'),
     /** where the disk is mounted while the machine has power: `upper`, `work`, `nix` */
     disk: join(directory, 'disk'),
     /** the machine's / as seen from outside, without its /nix */
-    root: join(directory, 'root'),
+    root: join(directory, machines[name]?.virtual ? 'disk' : 'root'),
     /** the machine's /nix as seen from outside */
     nix: join(directory, 'disk', 'nix'),
     /** what it wrote on its console since it was last switched on */

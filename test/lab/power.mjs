@@ -5,16 +5,16 @@ import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { removeGroups } from './cgroups.mjs'
 import { cutDisk, hasDisk } from './disk.mjs'
-import { machine } from './machines.mjs'
+import { isVirtual, machine } from './machines.mjs'
 import { ensureNetwork, linkDown, unplug } from './network.mjs'
 import { machinePaths } from './paths.mjs'
 import { privately } from './private-mounts.mjs'
 import { pause, until } from './run.mjs'
-import { waitForSsh } from './ssh.mjs'
+import { ssh, waitForSsh } from './ssh.mjs'
 
 /**
  * What the mainboard says of itself.
- * @typedef {{ mainboard: number, nspawn?: number | undefined, boot: import('./boot-loader.mjs').Boot }} Power
+ * @typedef {{ mainboard: number, nspawn?: number | undefined, qemu?: number | undefined, boot: import('./boot-loader.mjs').Boot }} Power
  */
 
 /** @param {string} name @returns {Power | undefined} nothing when it is off */
@@ -23,7 +23,7 @@ export function power(name) {
   if (!existsSync(file)) return undefined
   const said = /** @type {Power} */ (JSON.parse(readFileSync(file, 'utf8')))
   // after the computer itself was switched off, the file is all that is left
-  return commandOf(said.mainboard).some((word) => word.endsWith('/mainboard.mjs')) ? said : undefined
+  return commandOf(said.mainboard).some((word) => /\/(virtual-)?mainboard\.mjs$/.test(word)) ? said : undefined
 }
 
 /** A path as the mainboard sees it: nobody else sees the disk mounted. @param {number} mainboard @param {string} path */
@@ -67,18 +67,20 @@ export function firstProcess(name) {
 /**
  * Switches a machine on and waits until its user can log in.
  * @param {string} name
- * @param {{ wait?: boolean, seconds?: number, choose?: string }} [options] `wait: false` returns as soon as it has power;
- *   `choose` is the system that somebody picks in the boot menu
+ * @param {{ wait?: boolean, seconds?: number, choose?: string, memory?: number }} [options] `wait: false` returns as soon
+ *   as it has power; `choose` is the system that somebody picks in the boot menu; `memory`: bytes, for a virtual machine
  */
-export async function powerOn(name, { wait = true, seconds = 180, choose } = {}) {
+export async function powerOn(name, { wait = true, seconds = isVirtual(name) ? 400 : 180, choose, memory } = {}) {
   if (!hasDisk(name)) throw new Error(`${name} has no disk: bring it up first`)
   if (power(name) === undefined) {
     const paths = machinePaths(name)
     await ensureNetwork()
     rmSync(paths.power, { force: true })
     const console = openSync(paths.console, 'w')
-    const [program = '', ...rest] = privately('mainboard.mjs', name, ...(choose === undefined ? [] : [choose]))
-    const child = spawn(program, rest, { detached: true, stdio: ['ignore', console, console] })
+    const board = isVirtual(name) ? 'virtual-mainboard.mjs' : 'mainboard.mjs'
+    const [program = '', ...rest] = privately(board, name, ...(choose === undefined ? [] : [choose]))
+    const env = { ...process.env, ...(memory && { DEPLOY_LAB_MEMORY: String(memory / 1024 ** 2) }) }
+    const child = spawn(program, rest, { detached: true, stdio: ['ignore', console, console], env })
     closeSync(console)
     child.unref()
     await until(() => existsSync(paths.power) || child.exitCode !== null, {
@@ -90,7 +92,12 @@ export async function powerOn(name, { wait = true, seconds = 180, choose } = {})
   if (boot === undefined) throw new Error(`${name} went off at once:\n${consoleEnd(name)}`)
   if (!wait) return
   if (boot.kind === 'dead') throw new Error(`${name} does not boot: ${boot.reason}`)
-  await waitForSsh(name, { seconds, isOn: () => power(name) !== undefined, otherwise: () => consoleEnd(name) })
+  // each login to an emulated machine is seconds of arithmetic
+  await waitForSsh(name, {
+    seconds,
+    isOn: () => power(name) !== undefined,
+    otherwise: () => consoleEnd(name),
+  })
 }
 
 /** @param {string} name */
@@ -104,6 +111,7 @@ const powerOffSignal = 38
 
 /** Shuts a machine down in good order. @param {string} name */
 export async function powerOff(name) {
+  if (power(name)?.qemu !== undefined) return powerOffVirtual(name)
   const first = firstProcess(name)
   if (first === undefined) return powerCut(name)
   process.kill(first, powerOffSignal)
@@ -112,10 +120,22 @@ export async function powerOff(name) {
   if (power(name) !== undefined) await powerCut(name)
 }
 
+/** @param {string} name */
+async function powerOffVirtual(name) {
+  await ssh(name, 'systemctl poweroff', { user: 'root', timeout: 40_000 })
+  const end = Date.now() + 60_000
+  while (power(name) !== undefined && Date.now() < end) await pause(200)
+  if (power(name) !== undefined) await powerCut(name)
+}
+
 /** The power fails: the network is silent at once, every process is gone, and so is what was not synced to the disk. @param {string} name */
 export async function powerCut(name) {
   const said = power(name)
   if (said === undefined) return cleanUp(name)
+  if (said.boot.kind === 'virtual') {
+    process.kill(said.qemu ?? said.mainboard, 'SIGKILL')
+    return until(() => power(name) === undefined, { seconds: 20, otherwise: `${name} does not go off` })
+  }
   const first = firstProcess(name)
   if (said.nspawn !== undefined) await linkDown(name)
   if (first !== undefined) process.kill(first, 'SIGKILL')

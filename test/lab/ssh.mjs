@@ -1,7 +1,7 @@
 /** Logging in to a machine as its user does, over the lab's network. */
 
 import { harnessKey, knownHostsFile } from './keys.mjs'
-import { hostname, address, machine } from './machines.mjs'
+import { address, hostname, machine } from './machines.mjs'
 import { onTheNetwork } from './network.mjs'
 import { attempt, pause } from './run.mjs'
 

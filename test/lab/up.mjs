@@ -3,10 +3,11 @@
 import { hasDisk, isOutdated } from './disk.mjs'
 import { buildFirstSystems, builder } from './first-system.mjs'
 import { isFlashed } from './flash.mjs'
+import { ensureEmulation } from './emulation.mjs'
 import { ensureImage } from './images.mjs'
 import { raiseInotifyLimit } from './inotify.mjs'
 import { ensureKeys } from './keys.mjs'
-import { machine, machineNames } from './machines.mjs'
+import { isVirtual, machine, machineNames } from './machines.mjs'
 import { ensureNetwork, removeNetwork } from './network.mjs'
 import { power, powerOff, powerOn } from './power.mjs'
 import { privately } from './private-mounts.mjs'
@@ -24,6 +25,7 @@ export async function up(names, { say = () => {} } = {}) {
   const all = new Set(toBuild.length > 0 ? [builder, ...names] : names)
   const images = new Set([...all].map((name) => machine(name).image))
   await Promise.all([...images].map((image) => ensureImage(image, say)))
+  if ([...all].some(isVirtual)) await ensureEmulation(say)
   raiseInotifyLimit()
   await ensureNetwork()
 

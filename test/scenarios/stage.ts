@@ -62,7 +62,7 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
   const names = ['control', 'forge', ...hosts]
   if (options.fresh === false) await lab.up(names)
   else await lab.fresh(names)
-  await lab.putFlake('control', '/home/ops/infra')
+  await lab.putFlake('control', '/home/ops/infra', { pi: hosts.includes('pi') })
   const stage = new Stage(inventoryOf(hosts, options.defaults ?? {}))
   await stage.writeInventory()
   return stage

@@ -57,7 +57,8 @@ default_entry() {
         END { printf "%s", lines[wanted] }' /boot/extlinux/extlinux.conf |
         awk 'toupper($1) == "LINUX" { print "kernel /boot/extlinux/" $2 }
              toupper($1) == "INITRD" { print "initrd /boot/extlinux/" $2 }
-             toupper($1) == "APPEND" { $1 = ""; print "options" $0 }' ;;
+             toupper($1) == "APPEND" { $1 = ""; print "options" $0 }' |
+        sed 's|/extlinux/\.\./|/|' ;;
     systemd-boot)
       entry=$(systemd_boot_entry "$(system_partition)")
       [ -n "$entry" ] || return 0

@@ -8,5 +8,7 @@ trusted-users = root $USER_NAME
 sandbox = false
 substituters =
 max-jobs = 2
+# emulated: see emulation.mjs
+extra-platforms = aarch64-linux
 CONFIG
 systemctl --quiet enable nix-daemon.socket

@@ -18,7 +18,9 @@
   programs = { }; # NAME = a shell script: appears in sw/bin
 
   # --- booting
-  kernel = { version = "6.12.41"; size = 100000; isDead = false; }; # bytes, for the kernel and for its initrd; dead: it never comes up.
+  # `size`: bytes, for the kernel and for its initrd. `files` instead: a directory with real ones, Image and initrd; with
+  # `bytes`, only that much of the Image. `isDead`: it never comes up
+  kernel = { version = "6.12.41"; size = 100000; isDead = false; };
   kernelParams = [ "loglevel=4" ];
   initInterface = "systemd 2"; # another one cannot be switched to without a reboot: exit 100
   configurationLimit = 20; # generations in the boot menu

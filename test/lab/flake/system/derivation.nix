@@ -2,7 +2,9 @@
 { system }:
 let
   # The name has no version, so that the store path depends on the binary alone.
-  busybox = builtins.path { path = ../bb; name = "busybox"; };
+  # One for ARM is there when the lab has put it there.
+  ofSystem = ../. + "/bb-${builtins.head (builtins.match "([^-]*)-.*" system)}";
+  busybox = builtins.path { path = if builtins.pathExists ofSystem then ofSystem else ../bb; name = "busybox"; };
 in
 {
   inherit busybox;

@@ -1,0 +1,67 @@
+/** The stage for tests on the virtual machine `pi`: 64-bit ARM, 1 GB, U-Boot, an SD card's image. All of it is emulated. */
+import * as lab from '../lab/lab.mjs'
+import { type Stage, setStage } from '../scenarios/stage.ts'
+
+/** An emulated login takes seconds, and minutes go by on a computer that has other things to do. */
+const activation = { timeout: '300s', confirmWithin: '240s', settle: '1s' }
+
+export async function setVirtualStage(): Promise<Stage> {
+  const stage = await setStage({ hosts: ['pi'], defaults: { activation } })
+  await stage.describeHost('pi', { system: 'aarch64-linux' })
+  return stage
+}
+
+/** The power fails and comes back. */
+export async function powerCycle(): Promise<void> {
+  await lab.powerCut('pi')
+  await lab.powerOn('pi')
+}
+
+/** What it printed since it was last switched on, by its lines. */
+export function consoleLines(): string[] {
+  const text = lab.consoleOf('pi').replaceAll(/\p{Cc}\[[0-9;?]*[A-Za-z]|\r/gu, '')
+  return text.split('\n')
+}
+
+/** Until it has printed that; says what stands there. */
+export async function printed(pattern: RegExp, seconds = 300): Promise<string> {
+  for (let turn = 0; turn < seconds * 5; turn++) {
+    const found = consoleLines().find((line) => pattern.test(line))
+    if (found !== undefined) return found
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  throw new Error(`pi did not print ${pattern} within ${seconds} s:\n${consoleLines().slice(-20).join('\n')}`)
+}
+
+const meminfo = (text: string, key: string) => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(text)?.[1]) * 1024
+
+/** From now until `stop`, the most memory that the machine had in use at once, in bytes; what it had in use at the start. */
+export async function watchMemory(
+  stage: Stage,
+): Promise<{ stop(): Promise<{ idle: number; peak: number; total: number }> }> {
+  const used = (text: string) => meminfo(text, 'MemTotal') - meminfo(text, 'MemAvailable')
+  const start = await stage.inside('pi', 'cat /proc/meminfo')
+  // awk reads it ten times a second, and writes down the least that was ever available
+  const watch = `awk 'BEGIN {
+    least = 1e12
+    for (;;) {
+      while ((getline line < "/proc/meminfo") > 0) if (line ~ /^MemAvailable/) { split(line, f, " "); now = f[2] }
+      close("/proc/meminfo")
+      if (now < least) { least = now; print least > "/run/lab-least"; close("/run/lab-least") }
+      system("sleep 0.1")
+    }
+  }'`
+  await stage.inside(
+    'pi',
+    `systemd-run --quiet --collect --unit=lab-memory --property=OOMScoreAdjust=-1000 -- ${watch}`,
+  )
+  return {
+    async stop() {
+      const least = Number(await stage.inside('pi', 'cat /run/lab-least; systemctl stop lab-memory')) * 1024
+      const total = meminfo(start, 'MemTotal')
+      return { idle: used(start), peak: total - least, total }
+    },
+  }
+}
+
+export const megabytes = (bytes: number) => `${Math.round(bytes / 1024 ** 2)} MB`
