@@ -1,4 +1,7 @@
-export function makeTally(say: (text: string) => void): {
+export function makeTally(
+  say: (text: string) => void,
+  options?: { comments?: boolean },
+): {
   /** takes one line of TAP */
   read(line: string): void
   counts: { passed: number; failed: number; skipped: number }

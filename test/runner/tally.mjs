@@ -11,8 +11,9 @@ function duration(time) {
 
 /**
  * @param {(text: string) => void} say  gets a line for each test, and everything that is known about one that failed
+ * @param {{ comments?: boolean }} [options] `comments`: and what tests say of themselves
  */
-export function makeTally(say) {
+export function makeTally(say, { comments = false } = {}) {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   /** @type {string[]} */
   let block = []
@@ -77,6 +78,8 @@ export function makeTally(say) {
     else {
       if (/^ {8,}(not )?ok \d+ /.test(line)) assertions[/ # SKIP/.test(line) ? 'skipped' : 'other']++
       if (line.trim() !== '') block.push(line)
+      const [, comment] = /^ {8}# (?!Subtest: )(.*)$/.exec(line) ?? []
+      if (comments && comment !== undefined) say(`      ${comment}`)
     }
   }
 

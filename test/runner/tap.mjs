@@ -7,12 +7,12 @@ import { makeTally } from './tally.mjs'
 
 /**
  * @param {readonly string[]} files
- * @param {{ directory: string, jobs: number, say: (text: string) => void, env?: Record<string, string>, timeout?: number, words?: readonly string[] }} how
- *   timeout: seconds a file may take; words: more of tap's own
+ * @param {{ directory: string, jobs: number, say: (text: string) => void, env?: Record<string, string>, timeout?: number, comments?: boolean, words?: readonly string[] }} how
+ *   timeout: seconds a file may take; comments: tell what tests say of themselves; words: more of tap's own
  * @returns {Promise<{ passed: number, failed: number, skipped: number }>}
  */
-export async function runTap(files, { directory, jobs, say, env = {}, timeout, words = [] }) {
-  const { read, counts } = makeTally(say)
+export async function runTap(files, { directory, jobs, say, env = {}, timeout, comments = false, words = [] }) {
+  const { read, counts } = makeTally(say, { comments })
   if (files.length === 0) return counts
   const limit = timeout === undefined ? [] : [`--timeout=${timeout}`]
   const tap = join(directory, 'node_modules', '.bin', 'tap')

@@ -41,14 +41,14 @@ export async function watchMemory(
 ): Promise<{ stop(): Promise<{ idle: number; peak: number; total: number }> }> {
   const used = (text: string) => meminfo(text, 'MemTotal') - meminfo(text, 'MemAvailable')
   const start = await stage.inside('pi', 'cat /proc/meminfo')
-  // awk reads it ten times a second, and writes down the least that was ever available
+  // awk reads it a few times a second, and writes down the least that was ever available
   const watch = `awk 'BEGIN {
     least = 1e12
     for (;;) {
       while ((getline line < "/proc/meminfo") > 0) if (line ~ /^MemAvailable/) { split(line, f, " "); now = f[2] }
       close("/proc/meminfo")
       if (now < least) { least = now; print least > "/run/lab-least"; close("/run/lab-least") }
-      system("sleep 0.1")
+      system("sleep 0.3")
     }
   }'`
   await stage.inside(
