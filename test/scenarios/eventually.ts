@@ -28,8 +28,8 @@ export const running = (machine: string, commandLine: RegExp) =>
 export const notRunning = (machine: string, commandLine: RegExp) =>
   seen(`${machine} does not run ${commandLine}`, () => !isRunning(machine, commandLine))
 
-/** Stops what matches as soon as it runs, in the middle of whatever it does; resolves with how it goes on. */
-export async function frozen(machine: string, commandLine: RegExp): Promise<() => void> {
+/** Stops what matches as soon as it runs, in the middle of whatever it does; resolves with how it goes on to its end. */
+export async function frozen(machine: string, commandLine: RegExp): Promise<() => Promise<void>> {
   const matching = () => lab.hostProcesses(machine).filter(({ argv }) => commandLine.test(argv.join(' ')))
   const send = (signal: 'SIGSTOP' | 'SIGCONT') => {
     for (const { pid } of matching()) {
@@ -44,7 +44,12 @@ export async function frozen(machine: string, commandLine: RegExp): Promise<() =
     send('SIGSTOP')
     return matching().length > 0
   })
-  return () => send('SIGCONT')
+  // More than once: sudo stops itself when it hears, late, that its command was stopped.
+  return () =>
+    seen(`${machine} is through with ${commandLine}`, () => {
+      send('SIGCONT')
+      return matching().length === 0
+    })
 }
 
 /** Until a host has heard that much more than now, in bytes. */

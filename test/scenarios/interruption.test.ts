@@ -80,7 +80,7 @@ interface Moment {
 
 /** Where the builder or the copy is stopped, so that nobody has to be quicker than it. */
 function freezing(machine: string, commandLine: RegExp, first: () => Promise<unknown> = async () => {}) {
-  let thaw = () => {}
+  let thaw = async () => {}
   return {
     async reached() {
       await first()

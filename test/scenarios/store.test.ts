@@ -258,7 +258,8 @@ const open = async (name, elevation) => {
 const [from, to] = [await open('forge', 'none'), await open('dave', 'passwordless')]
 const before = process.resourceUsage().maxRSS * 1024
 const result = await relay({
-  roots: [process.argv[2]], from, to, substitute: true, freeBytes: undefined, onProgress() {}, signal: new AbortController().signal,
+  roots: [process.argv[2]], from, to, substitute: true, freeBytes: undefined, async freeBytesNow() {},
+  onMove() {}, onProgress() {}, signal: new AbortController().signal,
 })
 console.log(JSON.stringify({ result, before, peak: process.resourceUsage().maxRSS * 1024 }))
 for (const part of [from, to, ...machines]) part.close()
