@@ -143,7 +143,7 @@ const nextWorks: Invariant = ({ next: { told, outcome, is } }) => {
   const said = `${outcome?.kind ?? 'nothing'} (${told.code}): ${outcome?.reason || told.stderr.trim().split('\n').at(-1)}`
   const system = outcome?.toplevel ?? ''
   if (told.code !== 0 || !['deployed', 'unchanged'].includes(outcome?.kind ?? ''))
-    return [`the next deployment: ${said}`]
+    return [`the next deployment: ${said}\n${outcome?.detail ?? ''}`]
   return [
     [is.running, is.profile, is.boot].some((each) => each !== system) &&
       `after the next deployment ${[is.running, is.profile, is.boot].map(short).join(', ')} run, are in the profile, boot`,

@@ -13,6 +13,7 @@ const cells = [
   ['switch: units starting', 'systemd re-executed'],
   ['checks running', 'connections reset'],
   ['profile set', 'disk full'],
+  ['profile set', 'boot file system full'],
   ['boot loader written', 'power of the host cut'],
   ['cleaning up', 'supervisor and guard killed'],
   ['back: units stopped', 'supervisor and guard killed'],

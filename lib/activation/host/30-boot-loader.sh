@@ -116,9 +116,23 @@ damaged_boot_files() { # TOPLEVEL
   done
 }
 
+# Kernels and initrds as extlinux, systemd-boot and GRUB keep them on NixOS.
+boot_files() { ls -1d /boot/nixos/* /boot/EFI/nixos/* /boot/kernels/* 2> /dev/null; }
+
 # A loader's script that failed or was cut off half way (no room, no power) leaves its menu half written beside the real
-# one, under a name that it never looks at again. Kernels of that kind it takes away itself when it next succeeds.
-clear_boot_leftovers() { rm -f /boot/extlinux/extlinux.conf.tmp.*; }
+# one, under a name that it never looks at again, and new kernels, which it takes away only when it next succeeds: with
+# those in /boot there may be no room for that either. The lock of the switch keeps out whoever is putting some there.
+clear_boot_leftovers() { # FILE-WITH-THE-BOOT-FILES-BEFORE
+  (
+    flock -w 10 7 || exit 0
+    rm -f /boot/extlinux/extlinux.conf.tmp.*
+    [ -e "$1" ] || exit 0
+    boot_files | grep -vxF -f "$1" | while read -r file; do
+      cat /boot/extlinux/extlinux.conf /boot/loader/entries/*.conf /boot/grub/grub.cfg 2> /dev/null |
+        grep -qF "${file##*/}" || rm -f "$file"
+    done
+  ) 7>> "$switch_lock"
+}
 
 # Compares the kernel and initrd that the next boot loads with the store, and rewrites a file that differs:
 # after a power cut they can be short, and the loader's own script skips files that exist. Prints what stays wrong.

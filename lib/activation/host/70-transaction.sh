@@ -186,7 +186,6 @@ make_permanent() {
   fi
   logged=$(log_length)
   touch "$here/boot-touched"
-  write_boot_files_ahead "$toplevel" 2>> "$here/log"
   set_boot_loader "$toplevel"
   [ "$switch_exit" = 0 ] || {
     roll_back "the boot loader could not be set (exit code $switch_exit): $(last_words "$logged")"
@@ -204,11 +203,13 @@ make_permanent() {
 
 # Sets switch_exit.
 set_boot_loader() { # TOPLEVEL
-  clear_boot_leftovers
+  clear_boot_leftovers "$here/boot-files"
+  [ -e "$here/boot-files" ] || boot_files > "$here/boot-files"
+  write_boot_files_ahead "$1" 2>> "$here/log"
   export NIXOS_INSTALL_BOOTLOADER=0
   run_switch "$1" boot $((switch_seconds * 100))
   unset NIXOS_INSTALL_BOOTLOADER
-  clear_boot_leftovers
+  clear_boot_leftovers "$here/boot-files"
   [ ! -d /boot ] || sync_file_system /boot
 }
 
