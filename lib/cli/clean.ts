@@ -3,7 +3,6 @@ import { parseDuration } from '../inventory/duration.ts'
 import { Problem } from '../problem.ts'
 import { atWork } from './at-work.ts'
 import { chosenHosts } from './chosen-hosts.ts'
-import { cleanLines } from './clean-lines.ts'
 import { concludeFindings } from './conclude.ts'
 import { lookAt } from './look-at.ts'
 import { once, outputOptions, selectionOptions, wholeNumber } from './options.ts'
@@ -49,6 +48,7 @@ export const clean = verb({
   async run(given, machine) {
     const { inventory, hosts } = await chosenHosts(given, machine)
     const { cleanedAs, cleanHost, defaultPolicy } = await import('../deployment/clean.ts')
+    const { cleanLines } = await import('./clean-lines.ts')
     const found = await atWork({ inventory, hosts, verbose: given.verbose }, machine, (tools) =>
       lookAt(hosts, tools, (host) => {
         const policy = host.generations ?? defaultPolicy

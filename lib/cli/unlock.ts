@@ -4,7 +4,6 @@ import { chosenHosts } from './chosen-hosts.ts'
 import { concludeFindings } from './conclude.ts'
 import { lookAt } from './look-at.ts'
 import { outputOptions, selectionOptions } from './options.ts'
-import { unlockLines } from './unlock-lines.ts'
 import { verb } from './verb.ts'
 
 export const unlock = verb({
@@ -23,6 +22,7 @@ export const unlock = verb({
   async run(given, machine) {
     const { inventory, hosts } = await chosenHosts(given, machine)
     const { unlockHost, unlockedAs } = await import('../deployment/unlock.ts')
+    const { unlockLines } = await import('./unlock-lines.ts')
     const found = await atWork({ inventory, hosts, verbose: given.verbose }, machine, (tools) =>
       lookAt(hosts, tools, (host) => unlockHost(host, given.force ?? false, tools)),
     )
