@@ -115,7 +115,8 @@ export function endingOf(transacted: Transacted, gathered: Gathered, before: str
       }
     case 'ended': {
       const { result } = transacted
-      if (result.end === 'unknown') return lostEnding(result, gathered, before)
+      if (result.end === 'unknown')
+        return lostEnding(result, gathered, { before, isUnverified: transacted.isUnverified })
       const failed = !['deployed', 'staged', 'tested'].includes(result.end)
       return {
         kind: kindOfEnd[result.end],
@@ -134,7 +135,7 @@ const missingEnding = ({ reason, confirmationSent }: Extract<Transacted, { kind:
   reason,
   hints: [
     ...(confirmationSent ? [] : ['if it boots at all, it goes back by itself, with one more reboot']),
-    'look at its console; its boot menu has the generation before',
+    'look at its console: its boot menu may have the generation before',
   ],
   running: '',
 })
@@ -155,7 +156,11 @@ const endingHints = ({ end, advice }: TransactionResult): string[] => {
 }
 
 /** The host knows nothing of the transaction any more, or never heard of it: what it runs now is the truth. */
-function lostEnding(result: TransactionResult, gathered: Gathered, before: string): Ending {
+function lostEnding(
+  result: TransactionResult,
+  gathered: Gathered,
+  { before, isUnverified }: { before: string; isUnverified: boolean | undefined },
+): Ending {
   const { running, profile, boot, bootId } = result
   const permanent = profile === gathered.toplevel && (boot === gathered.toplevel || boot === 'unknown')
   const restarted = bootId !== gathered.bootId
@@ -165,6 +170,14 @@ function lostEnding(result: TransactionResult, gathered: Gathered, before: strin
       : { kind: 'untouched', reason: 'contact was lost before the activation began', running }
   }
   if (permanent && (running === gathered.system || running === gathered.toplevel)) {
+    if (isUnverified) {
+      const reason = 'the host booted the new system, and what should have guarded it is gone: nothing was verified'
+      const hints = [
+        'look at it with `deploy check`; `deploy rollback` goes back',
+        'it may empty /etc or /var at every boot',
+      ]
+      return { kind: 'needs hands', reason, hints, running }
+    }
     return { kind: 'deployed', reason: restarted ? 'the host restarted after the confirmation' : '', running }
   }
   return { kind: 'needs hands', reason: `the host runs ${running || 'something unknown'}`, running }

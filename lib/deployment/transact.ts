@@ -21,6 +21,8 @@ export type Transacted =
   | (Exclude<Followed, { kind: 'awaiting' }> & {
       /** the reason says it all: the log of the switch has nothing to add */
       readonly explained?: boolean
+      /** it rebooted into the new system, and was not told to keep it */
+      readonly isUnverified?: boolean
     })
   /** contact was lost: the host goes back by itself until then, unless it had the confirmation already */
   | {
@@ -42,6 +44,10 @@ interface Place {
   readonly session: Session
   readonly tools: Tools
 }
+
+/** A reboot, the time in which nobody can confirm because the new system can't be reached, and the reboot back. */
+const longestAbsenceMs = ({ rebootWithinMs, confirmWithinMs, switchTimeoutMs }: TransactionRequest) =>
+  3 * rebootWithinMs + confirmWithinMs + 2 * switchTimeoutMs
 
 /** Rejects only as long as nothing was begun on the host: after that, the host acts by itself, and that is told. */
 export async function transact(place: Place, request: TransactionRequest, onBegun: () => void): Promise<Transacted> {
@@ -84,7 +90,8 @@ class Transaction {
     this.#windowEnd = clock.monotonic() + window
     giveUp.addEventListener('abort', this.#onGiveUp, { once: true })
     if (giveUp.aborted) this.#tooLate.abort()
-    const reboots = request.reboot === 'never' ? 0 : 3 * request.rebootWithinMs
+    // Up to four boots: into the new system, and back as often as it takes.
+    const reboots = request.reboot === 'never' ? 0 : 4 * request.rebootWithinMs + request.switchTimeoutMs
     const patience = clock.sleep(window + request.switchTimeoutMs + rollBackAllowanceMs + reboots, this.#tooLate.signal)
     patience.then(this.#onGiveUp, () => {})
     let tellBegun = () => {}
@@ -94,11 +101,8 @@ class Transaction {
     this.#listener = this.#listen((word) => {
       this.#back.abort()
       // Which of the words is the last one before contact is lost is a matter of chance.
-      const { rebootWithinMs, switchTimeoutMs } = request
       if (word === 'staging') this.#reboots = true
-      if (word === 'staging' || (word === 'rolling-back' && this.#reboots))
-        this.#awaitBoot(switchTimeoutMs + rebootWithinMs)
-      if (word === 'rebooting' || word === 'returning') this.#awaitBoot(rebootWithinMs)
+      if (this.#reboots && word !== 'awaiting') this.#awaitBoot()
       if (this.#hasBegun) return
       this.#hasBegun = true
       tellBegun()
@@ -121,7 +125,7 @@ class Transaction {
   left(reason: string): Transacted {
     const { clock } = this.#place.tools
     const request = this.#request
-    const reboots = request.reboot === 'never' ? 0 : 2 * request.rebootWithinMs
+    const reboots = request.reboot === 'never' ? 0 : 3 * request.rebootWithinMs
     const goingBack = 2 * request.switchTimeoutMs + rollBackAllowanceMs + reboots
     const milliseconds = Math.max(0, this.#windowEnd - clock.monotonic()) + goingBack
     const until = new Date(clock.now().getTime() + milliseconds)
@@ -129,23 +133,28 @@ class Transaction {
       kind: 'left',
       until,
       reason: this.#isMissing
-        ? `the host has not come back within ${showDuration(request.rebootWithinMs)} of its reboot`
+        ? `the host has not come back within ${showDuration(longestAbsenceMs(request))} of its reboot`
         : reason,
       confirmationSent: this.#confirmationSent,
       isMissing: this.#isMissing,
     }
   }
 
-  #awaitBoot(milliseconds: number): void {
-    const { clock } = this.#place.tools
+  /** A host that doesn't come back may be up, unreachable, and about to go back by itself: that is waited for. */
+  #awaitBoot(): void {
+    const { host, tools } = this.#place
+    const { rebootWithinMs } = this.#request
     this.#back = new AbortController()
-    clock.sleep(milliseconds, this.#back.signal).then(
-      () => {
-        this.#isMissing = true
-        this.#tooLate.abort()
-      },
-      () => {},
-    )
+    const { signal } = this.#back
+    const wait = async () => {
+      await tools.clock.sleep(rebootWithinMs, signal)
+      const text = `the host is not back ${showDuration(rebootWithinMs)} after its reboot; it may still go back by itself`
+      tools.report({ kind: 'note', host: host.name, stage: 'activate', text })
+      await tools.clock.sleep(longestAbsenceMs(this.#request) - rebootWithinMs, signal)
+      this.#isMissing = true
+      this.#tooLate.abort()
+    }
+    wait().catch(() => {})
   }
 
   async story(): Promise<Transacted> {
@@ -189,7 +198,8 @@ class Transaction {
   }
 
   #settled(end: Followed | undefined, reason: string): Transacted {
-    return end && end.kind !== 'awaiting' ? end : this.left(reason)
+    if (!end || end.kind === 'awaiting') return this.left(reason)
+    return this.#reboots && !this.#confirmationSent ? { ...end, isUnverified: true } : end
   }
 
   #beginOrFollow(machine: Machine): Promise<Followed> {

@@ -214,10 +214,11 @@ test('a host that forgets what is in /etc is not rebooted', async (t) => {
 
 test('a kernel that does not come up needs hands, which is said; the boot menu has the way back', async (t) => {
   await held(false)
+  await stage.describeHost('dave', { activation: { ...activation, timeout: '15s', rebootWithin: '12s' } })
   await withNewKernel({}, { isDead: true })
   const was = await stage.facts('dave')
   const told = await stage.deployHost('dave')
-  t.match(told.outcome, { kind: 'needs hands', reason: 'the host has not come back within 40s of its reboot' })
+  t.match(told.outcome, { kind: 'needs hands', reason: 'the host has not come back within 1m30s of its reboot' })
   t.equal(told.code, 3)
   await lab.powerCut('dave')
   await lab.powerOn('dave', { choose: was.running })

@@ -93,7 +93,7 @@ describe_lock() {
   [ -n "$holder" ] || return 0
   echo "lock $holder"
   # A deployment that is just beginning has no unit yet, but its process holds the mutex.
-  if is_alive "$holder" || ! flock -n "$run_directory/mutex" true; then echo "lock-alive yes"; else echo "lock-alive no"; fi
+  if is_alive "$holder" || { [ -e "$run_directory/mutex" ] && ! flock -n "$run_directory/mutex" true; }; then echo "lock-alive yes"; else echo "lock-alive no"; fi
   directory=$(directory_of "$holder")
   echo "lock-holder $(request_field "$directory/request" holder_name)"
   echo "lock-since $(request_field "$directory/request" since)"

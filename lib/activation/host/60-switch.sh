@@ -77,6 +77,7 @@ filter_switch_lists() { # SYSTEM
 pre_switch_check() { # SYSTEM
   switch_is_free 10 || refuse failed "another switch-to-configuration runs on the host"
   output=$(timeout 60 "$1/bin/switch-to-configuration" check 2>&1) && return 0
+  case $? in 124 | 137) refuse failed "its pre-switch checks took longer than 60 s" ;; esac
   case $output in
     *'|check'* | *'[check'* | *'check:'*) ;;
     *[Uu]sage*) return 0 ;;

@@ -6,7 +6,7 @@
 
 # Why the new system can only be had by a reboot; nothing when it can be switched to.
 why_reboot() {
-  part=$(stale_parts "$new" | head -n 1)
+  part=$(stale_parts "$toplevel" | head -n 1)
   case $part in
     '') [ "$(cat "$new/init-interface-version" 2> /dev/null)" = "$(cat /run/current-system/init-interface-version 2> /dev/null)" ] || echo "another interface of init" ;;
     *) echo "another $part" ;;
@@ -16,17 +16,18 @@ why_reboot() {
 # Makes the deployment outlive a reboot, or refuses it.
 prepare_reboot() {
   mode=reboot
+  present_boot=$old_boot present_profile=$old_profile present_link=$old_profile_link
   if [ "$old" = "$new" ]; then
     # It runs, but was never booted: what can be gone back to is the system that was.
     old=$(booted_system)
     old_boot=$old
     old_profile=$old
     old_profile_link=$(generations | awk -v old="$old" '$3 == old { number = $1 } END { if (number) print "system-" number "-link" }')
-    touch "$here/made-generation"
+    : > "$here/made-generation"
     [ -n "$old_profile_link" ] || refuse lasting "it has to reboot ($reboot_reason), and the system that was booted last is no generation any more: there would be nothing to go back to"
   fi
   mkdir -p "$lasting_units/sysinit.target.wants" 2> /dev/null && mkdir -p -m 700 "$pending_directory" 2> /dev/null &&
-    lasts "$pending_directory" && lasts "$lasting_units" || {
+    lasts "$pending_directory" && lasts "$lasting_units" && [ ! -e "$toplevel/etc-metadata-image" ] || {
     remove_lasting_directories
     refuse lasting "it has to reboot ($reboot_reason), and nothing in $state_directory and /etc would be left to bring it back"
   }
@@ -35,12 +36,22 @@ prepare_reboot() {
     *) refuse lasting "it has to reboot ($reboot_reason), and its systemd does not look into $lasting_units" ;;
   esac
   mv "$here" "$pending_directory/$id" && ln -s "$pending_directory/$id" "$here" && write_lasting_unit &&
-    echo "$reboot_reason" > "$here/reboot-reason" || refuse failed "$pending_directory could not be written"
+    echo "$reboot_reason" > "$here/reboot-reason" &&
+    boot_mounts > "$here/boot-mounts" || refuse failed "$pending_directory could not be written"
 }
 
-# Whether what is written there is there after a reboot.
+# Whether what is written there is there after a reboot. An overlay over /etc (and a system with one, in prepare_reboot)
+# may show something else to the next boot.
 lasts() { # DIRECTORY
-  case $(stat -f -c %T "$1") in tmpfs | ramfs) return 1 ;; esac
+  case $(stat -f -c %T "$1") in
+    tmpfs | ramfs) return 1 ;;
+    overlay*) [ "$(stat -c %m "$1")" = / ] ;;
+  esac
+}
+
+# Where the boot loader's files are: a line DIRECTORY MOUNT-POINT each.
+boot_mounts() {
+  for directory in /boot /efi /boot/efi; do [ ! -d "$directory" ] || echo "$directory $(stat -c %m "$directory")"; done
 }
 
 # Without a Conflicts=shutdown.target: a unit that doesn't stop must not hold up the reboot (restart_host).
@@ -52,6 +63,7 @@ DefaultDependencies=no
 RequiresMountsFor=$pending_directory
 Before=sysinit.target
 IgnoreOnIsolate=yes
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
@@ -107,7 +119,7 @@ take_up() { # ID
 
 # Whoever comes here goes by which boot this is and by what was booted, not only by the last state that was written.
 supervise_reboot() {
-  if [ "$(boot_id)" = "$began_in" ]; then
+  if ! has_rebooted; then
     case $state in
       ready) activate ;;
       staging) stage_reboot ;;
@@ -139,22 +151,37 @@ stage_reboot() {
   restart_host
 }
 
-# A unit that doesn't stop, or a program that inhibits it, does not keep the host from rebooting.
+# False before the reboot, and for a deployment without one.
+has_rebooted() { [ "$mode" = reboot ] && [ "$(boot_id)" != "$began_in" ]; }
+
+# A unit that doesn't stop, a program that inhibits it, or a systemd that froze does not keep the host from rebooting.
+# The boot loader is asked for the system, not a kernel that somebody loaded for kexec.
 restart_host() {
+  export SYSTEMCTL_SKIP_AUTO_KEXEC=1 SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT=1
   sync
   systemctl --ignore-inhibitors reboot
-  waited=0
-  while [ $waited -lt $((reboot_seconds / 2)) ]; do sleep 1 || return; waited=$((waited + 1)); done
+  wait_seconds $((reboot_seconds / 2)) || return
   systemctl reboot --force
-  sleep 60
+  wait_seconds 60 || return
+  systemctl reboot --force --force
+  wait_seconds 60 || return
+  echo b > /proc/sysrq-trigger
 }
 
+wait_seconds() { # NUMBER
+  waited=0
+  while [ $waited -lt "$1" ]; do sleep 1 || return 1; waited=$((waited + 1)); done
+}
+
+# Once: whoever comes here in another boot finds that the first one didn't get to its end.
 arrive() {
+  if [ -s "$here/arrived-in" ]; then roll_back "the host restarted before the new system was confirmed"; return; fi
   if [ "$(booted_system)" != "$toplevel" ]; then
     roll_back "the host came up with $(booted_system), not with the new system"
     return
   fi
-  touch "$here/switched"
+  boot_id > "$here/arrived-in"
+  note switched
   if [ "$(running_system)" != "$new" ]; then
     # A specialisation: the boot loader has its parent.
     wait_for_boot
@@ -164,7 +191,6 @@ arrive() {
       *) roll_back "the specialisation could not be activated (exit code $switch_exit)"; return ;;
     esac
   fi
-  boot_id > "$here/arrived-in"
   # The boot goes on meanwhile.
   echo $(($(uptime_cs) + (reboot_seconds + confirm_seconds) * 100)) | write_file "$here/deadline"
   set_state awaiting
@@ -178,18 +204,36 @@ unfinished_boot() {
   [ "$mode" != reboot ] || systemctl is-active --quiet default.target || echo "default.target passing has not been reached yet"
 }
 
-# The toplevels that this deployment itself may have made the host boot.
-was_booted_for_it() { [ "$1" = "$toplevel" ] || [ "$1" = "$old_boot" ]; } # SYSTEM
+# Going back in the boot in which it began leaves all as it is now: that may be another system than the one to boot back to.
+# After a boot, the boot loader's file systems may not be there yet.
+prepare_way_back() {
+  if ! has_rebooted; then
+    old_boot=${present_boot:-$old_boot} old_profile=${present_profile:-$old_profile}
+    old_profile_link=${present_link:-$old_profile_link}
+    return
+  fi
+  waited=0
+  while read -r directory mount_point; do
+    until [ "$(stat -c %m "$directory" 2> /dev/null)" = "$mount_point" ] || [ $waited -ge "$reboot_seconds" ]; do
+      systemctl start --no-block "$(systemd-escape --path --suffix=mount "$mount_point")" 2> /dev/null
+      sleep 1
+      waited=$((waited + 1))
+    done
+  done < "$here/boot-mounts"
+} 2> /dev/null
 
-# Profile and boot loader are the old ones again. True when the old system runs, false when the host reboots into it.
+# Profile and boot loader are the old ones again. True when the old system runs, or nothing can be done about it; false
+# when the host reboots into it.
 boot_back() {
-  [ "$(boot_id)" != "$began_in" ] || return 0
-  if [ "$(booted_system)" = "$toplevel" ]; then
-    next=$(boot_default)
-    [ "$next" = unknown ] || [ "$next" = "$old_boot" ] || return 0
+  has_rebooted || return 0
+  way_back=$old_boot
+  [ "$way_back" != unknown ] || way_back=$old_profile
+  if [ -z "$theirs" ] && [ "$(booted_system)" != "$way_back" ] && [ "$(booted_system)" != "$old" ]; then
+    # Only into what is known to be the old system.
+    [ "$(boot_default)" = "$old_boot" ] || return 0
     echo . >> "$here/returns"
     if [ "$(wc -l < "$here/returns")" -gt 3 ]; then
-      finish needs-hands "$why; and the host comes up with the new system again and again, although the boot loader names the old one"
+      finish needs-hands "$why; and the host comes up with another system again and again, although the boot loader names the old one"
       return 1
     fi
     set_state returning "$why"
@@ -198,7 +242,7 @@ boot_back() {
   fi
   wait_for_boot
   # What ran before was not what booted: a specialisation, or a system that was only tested.
-  if [ "$(running_system)" != "$old" ]; then
+  if [ -z "$theirs" ] && [ "$(running_system)" != "$old" ]; then
     export NIXOS_NO_CHECK=1
     run_switch "$old" test $((switch_seconds * 100))
     unset NIXOS_NO_CHECK

@@ -53,8 +53,15 @@ load_state() { read_state "$here"; }
 set_state() { # STATE REASON
   state=$1
   reason=${2:-}
-  echo "$state $reason" | write_file "$here/state"
-  # It has to be there after a power cut.
+  if [ "$mode" != reboot ]; then echo "$state $reason" | write_file "$here/state"; return; fi
+  # It has to be there, and whole, after a power cut.
+  echo "$state $reason" > "$here/state.new" && sync_file_system "$here/state.new" && mv -f "$here/state.new" "$here/state"
+  sync_file_system "$here"
+}
+
+# Notes what is about to be done, where whoever comes next finds it.
+note() { # NAME
+  [ -e "$here/$1" ] || : > "$here/$1"
   [ "$mode" != reboot ] || sync_file_system "$here"
 }
 
@@ -129,7 +136,7 @@ activate() {
   set_state activating
   switch_exit=0
   if [ "$(running_system)" != "$new" ]; then
-    touch "$here/switched"
+    note switched
     run_switch "$new" test $((switch_seconds * 100))
   fi
   case $switch_exit in
@@ -179,13 +186,14 @@ confirm_system() {
 make_permanent() {
   sync_file_system /nix/store
   if [ "$(profile_system)" != "$toplevel" ]; then
-    touch "$here/made-generation"
+    note made-generation
     logged=$(log_length)
     set_profile "$toplevel" >> "$here/log" 2>&1 || { roll_back "the profile could not be set: $(last_words "$logged")"; return 1; }
+    profile_generation_link > "$here/made-generation"
     sync_file_system "${system_profile%/*}"
   fi
   logged=$(log_length)
-  touch "$here/boot-touched"
+  note boot-touched
   set_boot_loader "$toplevel"
   [ "$switch_exit" = 0 ] || {
     roll_back "the boot loader could not be set (exit code $switch_exit): $(last_words "$logged")"
@@ -235,8 +243,10 @@ roll_back() { # REASON
   switch_exit=0
   if [ "$state" != rolling-back ]; then set_state rolling-back "$why"; fi
   echo "rolling back: $why" >> "$here/log"
+  [ "$mode" != reboot ] || prepare_way_back
   now=$(running_system)
-  if [ "$now" != "$new" ] && [ "$now" != "$old" ] && ! { [ "$mode" = reboot ] && was_booted_for_it "$now"; }; then
+  # What was booted since is for boot_back.
+  if [ "$now" != "$new" ] && [ "$now" != "$old" ] && ! { has_rebooted && [ "$now" = "$(booted_system)" ]; }; then
     finish left-alone "somebody else switched to $now meanwhile"
     return
   fi
@@ -250,22 +260,39 @@ roll_back() { # REASON
   fi
   # Only what this deployment changed is put back: a profile that somebody else set meanwhile is theirs.
   theirs=
-  [ "$(profile_generation_link)" = "$old_profile_link" ] || [ -e "$here/made-generation" ] || theirs=yes
-  loader_exit=0
-  if [ -e "$here/made-generation" ]; then reset_profile "$old_profile_link" "$old_profile" >> "$here/log" 2>&1; fi
-  # A boot loader that nobody touched is better left alone: on a full disk its own script may do harm.
-  if [ -e "$here/boot-touched" ]; then
-    loader_system=$old_boot
-    [ "$loader_system" != unknown ] || loader_system=$(profile_system)
-    activation_exit=$switch_exit
-    export NIXOS_NO_CHECK=1
-    set_boot_loader "${loader_system:-$old}"
-    unset NIXOS_NO_CHECK
-    loader_exit=$switch_exit
-    switch_exit=$activation_exit
+  made=$(cat "$here/made-generation" 2> /dev/null)
+  case $(profile_generation_link) in
+    "$old_profile_link" | "$made") ;;
+    *) [ -e "$here/made-generation" ] && [ -z "$made" ] || theirs=yes ;;
+  esac
+  if [ -e "$here/made-generation" ] && [ -z "$theirs" ]; then
+    reset_profile "$old_profile_link" "$old_profile" >> "$here/log" 2>&1
   fi
+  # A boot loader that nobody touched is better left alone: on a full disk its own script may do harm.
+  loader_exit=0
+  [ ! -e "$here/boot-touched" ] || put_back_boot_loader
   [ "$mode" != reboot ] || boot_back || return
   conclude_roll_back
+}
+
+# Sets loader_exit. Where the next boot is somebody else's choice by now, it stays so.
+put_back_boot_loader() {
+  loader_system=$old_boot
+  next=$(boot_default)
+  if [ -n "$theirs" ]; then
+    [ "$next" = "$toplevel" ] || return 0
+    loader_system=unknown
+  fi
+  [ "$loader_system" != unknown ] || loader_system=$(profile_system)
+  activation_exit=$switch_exit
+  export NIXOS_NO_CHECK=1
+  set_boot_loader "${loader_system:-$old}"
+  # Before a reboot it has to be right: there may be no other chance.
+  if has_rebooted && [ "$(boot_default)" != "$loader_system" ]; then sleep 5; set_boot_loader "${loader_system:-$old}"; fi
+  unset NIXOS_NO_CHECK
+  loader_exit=$switch_exit
+  switch_exit=$activation_exit
+  check_boot_files "$loader_system" >> "$here/log" 2>&1
 }
 
 # Says what was read back, not what was tried.

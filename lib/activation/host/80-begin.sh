@@ -33,6 +33,7 @@ start_unit() { # UNIT VERB
   systemd-run --quiet --collect --unit="$1" --service-type=exec --description="deployment $id" \
     --property=DefaultDependencies=no --property=Conflicts=shutdown.target --property=Before=shutdown.target \
     --property=OOMPolicy=continue --property=OOMScoreAdjust=-1000 --property=Restart=on-failure --property=RestartSec=200ms \
+    --property=StartLimitIntervalSec=0 \
     --setenv=DEPLOY_TOOLS="$old" -- /bin/sh "$here/program" "$2" "$id"
 }
 
@@ -72,6 +73,9 @@ begin() { # ID; the request and this program are in its directory
     echo "old_profile=$old_profile"
     echo "old_profile_link=$old_profile_link"
     echo "began_in=$(boot_id)"
+    echo "present_boot=${present_boot:-}"
+    echo "present_profile=${present_profile:-}"
+    echo "present_link=${present_link:-}"
   } > "$here/before"
   ls -1 "${system_profile%/*}" > "$here/profiles"
   snapshot_units "$here/units"

@@ -26,7 +26,12 @@ probe() {
   for tool in systemd-run flock nix-daemon nix-env awk; do
     command -v "$tool" > /dev/null || echo "lacks $tool"
   done
-  stale_parts /run/current-system | sed 's/^/not-booted /'
+  # A specialisation that was switched to has its parent's.
+  booting=/run/current-system
+  for specialisation in "$system_profile"/specialisation/*; do
+    [ "$(target_of "$specialisation")" != "$(running_system)" ] || booting=$system_profile
+  done
+  stale_parts "$booting" | sed 's/^/not-booted /'
   for specialisation in "$system_profile"/specialisation/*; do
     [ "$(target_of "$specialisation")" != "$(running_system)" ] || echo "specialisation ${specialisation##*/}"
   done
