@@ -61,8 +61,9 @@ const killUnits = (which: 'supervisor' | 'guard' | 'both') => {
 }
 
 /** Fills the disk, which /, /nix and /boot have in common, to the last block. */
-const fillDisk =
-  'head -c 100G /dev/zero > /var/fill 2>/dev/null; sync /var/fill; head -c 100M /dev/zero >> /var/fill 2>/dev/null; true'
+const fillDisk = `fallocate -l $(df --output=avail -B1 / | tail -n 1) /var/fill
+head -c 1G /dev/zero > /var/fill-rest 2> /dev/null; sync /var/fill-rest
+[ "$(df --output=avail -B1 / | tail -n 1)" -lt 100000 ]`
 
 /** A small file system over /boot with its files and room for one more kernel, but not for its initrd. */
 const fillBoot = `
@@ -186,7 +187,7 @@ export const faults: readonly Fault[] = [
   {
     name: 'disk full',
     apply: inside(fillDisk),
-    mend: inside('rm -f /var/fill; sync'),
+    mend: inside('rm -f /var/fill /var/fill-rest; sync'),
     allows: { noHistory: true },
   },
   {

@@ -37,8 +37,13 @@ case $last in /run/deploy/*/switch-exit) hold switched-@ ;; esac
 code=$?
 case $last in
   /run/deploy/*/state) hold state-@ ;;
-  /run/deploy/.gone-*) hold gone ;;
 esac
+exit $code`,
+  // without its state a deployment is over
+  rm: `${lastWord}
+/usr/bin/rm "$@"
+code=$?
+case $last in /run/deploy/*/state) hold gone ;; esac
 exit $code`,
   // the lock and the verdict are links
   ln: `${lastWord}

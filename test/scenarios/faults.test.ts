@@ -14,11 +14,11 @@ const cells = [
   ['checks running', 'connections reset'],
   ['profile set', 'disk full'],
   ['profile set', 'boot file system full'],
+  ['profile set', "switch's lock taken"],
   ['boot loader written', 'power of the host cut'],
   ['cleaning up', 'supervisor and guard killed'],
   ['back: units stopped', 'supervisor and guard killed'],
   ['undo: begins', 'garbage collected'],
-  ['rollback: confirm sent', 'link silent for 5 s'],
 ] as const
 
 /** A cell that went wrong leaves none that the next one could trust. */

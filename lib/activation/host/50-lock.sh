@@ -75,12 +75,17 @@ directory_of() { # ID
   else echo "$pending_directory/$1"; fi
 }
 
-# Takes away everything of a deployment but its history. Its state goes in one step: afterwards it is over.
+# Takes away everything of a deployment but its history. Its state goes first: from then on it is over. The program goes
+# last: systemd starts it once more when it was killed in the middle.
 forget() { # ID
+  rm -f "$(directory_of "$1")/state"
   rm -f "$auto_roots/deploy-$1"-*
-  forget_lasting "$1"
-  [ ! -d "$run_directory/$1" ] || { mv "$run_directory/$1" "$run_directory/.gone-$1" && rm -rf "$run_directory/.gone-$1"; }
   release_lock "$1"
+  forget_lasting "$1"
+  for file in "$run_directory/$1"/*; do
+    case $file in */program | */guarded) ;; *) rm -rf "$file" ;; esac
+  done
+  rm -rf "${run_directory:?}/$1"
 }
 
 release_lock() { # ID

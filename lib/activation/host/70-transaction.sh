@@ -80,10 +80,11 @@ called_off() {
 
 # The one who acts holds this lock: the supervisor, or the guard when the supervisor is gone.
 supervise() { # ID
-  load "$1" || exit 0
+  [ -d "$(directory_of "$1")" ] || exit 0
+  load "$1" || { [ ! -e "$here/guarded" ] || forget "$1"; exit 0; }
   exec 8> "$here/actor"
   flock 8
-  load "$1" || exit 0
+  load "$1" || { [ ! -e "$here/guarded" ] || forget "$1"; exit 0; }
   if has_result "$id"; then
     [ "$mode" != clean ] || { forget "$id"; return; }
     outcome=$(sed -n 's/^result //p' "$run_directory/result")
@@ -347,6 +348,7 @@ conclude() {
   # The log goes to the journal as well.
   tail -c 1000000 "$here/log"
   echo "$outcome${why:+: $why}"
+  # From here on it is over: whoever comes after a process that was killed only clears away.
   forget "$id"
 }
 

@@ -116,7 +116,7 @@ follow() { # ID LINES-SEEN BOOT-ID
         echo "remaining $((${deadline:-0} - $(uptime_cs)))"
         return
       fi
-    else
+    elif [ ! -e "$run_directory/$1/guarded" ]; then
       result_of "$1"
       return
     fi
@@ -164,7 +164,7 @@ act_if_nobody_does() { # ID
 wait_for_result() { # ID
   here=$run_directory/$1
   turn=0
-  while load_state; do
+  while load_state || [ -e "$here/guarded" ]; do
     act_if_nobody_does "$1"
     sleep 0.1
   done
