@@ -81,10 +81,10 @@ called_off() {
 # The one who acts holds this lock: the supervisor, or the guard when the supervisor is gone.
 supervise() { # ID
   [ -d "$(directory_of "$1")" ] || exit 0
-  load "$1" || { [ ! -e "$here/guarded" ] || forget "$1"; exit 0; }
+  load "$1" || { [ ! -e "$here/guarded" ] || [ -e "$here/state" ] || forget "$1"; exit 0; }
   exec 8> "$here/actor"
   flock 8
-  load "$1" || { [ ! -e "$here/guarded" ] || forget "$1"; exit 0; }
+  load "$1" || { [ ! -e "$here/guarded" ] || [ -e "$here/state" ] || forget "$1"; exit 0; }
   if has_result "$id"; then
     [ "$mode" != clean ] || { forget "$id"; return; }
     outcome=$(sed -n 's/^result //p' "$run_directory/result")
