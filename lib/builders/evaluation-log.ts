@@ -56,6 +56,7 @@ export class EvaluationLog {
       this.#activities.on(parsed.event)
       return
     }
+    if (/^(warning: )?unknown setting 'fsync-store-paths'/.test(withoutColour(parsed.text))) return
     for (const part of parsed.text.split('\n')) this.#events.log(part)
     if (parsed.level === 0) this.#errors.push(parsed.text)
     if (parsed.level === 1) this.#warning(parsed.text)

@@ -137,8 +137,10 @@ while [ "$count" -gt 0 ]; do
   if [ "$input" = - ]; then flake=$reference; else set -- "$@" --override-input "$input" "$reference"; fi
 done
 
+# A source that is in the store is on the disk: after a power cut an empty one would count as valid, and could never be
+# evaluated again (https://github.com/NixOS/nix/issues/11457). Before Nix 2.25 a warning, which nobody is shown.
 run() {
-  nix --extra-experimental-features 'nix-command flakes' --log-format internal-json "$@" 3<&- &
+  nix --option fsync-store-paths true --extra-experimental-features 'nix-command flakes' --log-format internal-json "$@" 3<&- &
   nix=$!
   { while read -r line; do :; done; kill "$nix"; sleep 2; kill -KILL "$nix"; } <&3 > /dev/null 2>&1 9>&- &
   watch=$!

@@ -167,7 +167,13 @@ export function sameAsBefore(t: Test, before: Facts, after: Facts): void {
   t.same(history.slice(0, past.length), past, 'history only grows')
 }
 
+// What a deployment was told by is still ending a moment later.
 const factsScript = `
+n=0
+while [ ! -L /run/deploy/lock ] && [ $n -lt 100 ] && systemctl list-units --all --no-legend --plain 'deploy-*' | grep -q .; do
+  n=$((n + 1))
+  sleep 0.1
+done
 echo "running $(readlink -f /run/current-system)"
 echo "booted $(readlink -f /run/booted-system)"
 echo "profile $(readlink -f /nix/var/nix/profiles/system)"
