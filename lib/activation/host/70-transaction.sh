@@ -111,7 +111,9 @@ guard() { # ID
   load "$1" || exit 0
   exec 8> "$here/actor"
   # A supervisor that takes longer hangs, or waits for one that does. Ending it is safe: whoever acts next reads the state.
-  flock -w $((3 * switch_seconds + confirm_seconds + 2 * reboot_seconds + 300)) 8 || systemctl kill --signal=KILL "$(unit_of "$id")"
+  patience=$((3 * switch_seconds + confirm_seconds + 300))
+  [ "$mode" != reboot ] || patience=$((patience + 2 * reboot_seconds))
+  flock -w "$patience" 8 || systemctl kill --signal=KILL "$(unit_of "$id")"
   flock 8
   [ -d "$here" ] || exit 0
   systemctl stop "$(unit_of "$id")" 2> /dev/null
