@@ -16,11 +16,12 @@ let next = ''
 
 /**
  * What the kernel does by itself in the seconds after, in an order that is as good as any: the first 8 MB of the kernel's
- * file are written back (sync_file_range, on 64-bit ARM), and all of the initrd, and the journal with it.
+ * file are written back (sync_file_range, on 64-bit ARM), and all of the initrd, and the journal with some other file.
  */
 const writeBackSome = (version: string) =>
   `perl -e 'open F, "<", shift or die; syscall(84, fileno F, 0, 8 << 20, 7) == 0 or die $!' /boot/nixos/*-linux-${version}-Image
-  /usr/bin/sync /boot/nixos/*-initrd-linux-${version}-initrd`
+  /usr/bin/sync /boot/nixos/*-initrd-linux-${version}-initrd
+  date > /var/lab-other; /usr/bin/sync /var/lab-other`
 
 before(async () => {
   stage = await setVirtualStage()
