@@ -77,6 +77,8 @@ const wrongSize = (info: PathInfo, ended: boolean, size: number) =>
   new Problem(
     `the NAR of ${info.path} is ${ended ? `${size} bytes` : 'longer'}, not the ${info.narSize} bytes known of it`,
     {
-      hints: ['the path is damaged in the store it comes from: nix-store --verify-path PATH there tells'],
+      hints: [
+        'it is damaged in the store it comes from, as after a power cut: run `nix-store --verify --check-contents --repair` there, as root',
+      ],
     },
   )
