@@ -91,6 +91,11 @@ add_initrd_secrets() { # TOPLEVEL kernel|initrd FILE
   [ "$2" != initrd ] || [ ! -x "$1/append-initrd-secrets" ] || "$1/append-initrd-secrets" "$3"
 }
 
+# What a copy that was cut off has left; directories of the store are read-only.
+remove_part() { # FILE
+  [ ! -e "$1" ] || { chmod -R u+w "$1"; rm -rf "$1"; }
+}
+
 # U-Boot tries no second entry, and may see a menu whose kernel a power cut has left short. NixOS's script for it skips
 # files that exist: so they are put there ahead, under its names, and are on the disk before a menu can name them.
 write_boot_files_ahead() { # TOPLEVEL
@@ -99,10 +104,10 @@ write_boot_files_ahead() { # TOPLEVEL
     source=$(readlink -f "$1/$part") && [ -e "$source" ] || continue
     file=/boot/nixos/$(echo "${source#/nix/store/}" | tr / -)
     [ ! -e "$file" ] || continue
+    remove_part "$file.deploy"
     cp -r "$source" "$file.deploy" && sync_file_system "$file.deploy" && mv "$file.deploy" "$file" || {
       # No room, say: that is for the loader's own script to tell.
-      chmod -R u+w "$file.deploy"
-      rm -rf "$file.deploy"
+      remove_part "$file.deploy"
     }
   done
   sync_file_system /boot
@@ -123,10 +128,12 @@ boot_files() { ls -1d /boot/nixos/* /boot/EFI/nixos/* /boot/kernels/* 2> /dev/nu
 # one, under a name that it never looks at again, and new kernels, which it takes away only when it next succeeds: with
 # those in /boot there may be no room for that either. The lock of the switch keeps out whoever is putting some there.
 clear_boot_leftovers() { # FILE-WITH-THE-BOOT-FILES-BEFORE
+  keep_switch_lock
   (
     flock -w 10 7 || exit 0
     rm -f /boot/extlinux/extlinux.conf.tmp.*
-    [ -e "$1" ] || exit 0
+    # A loader whose entries can't be read may name its files elsewhere.
+    [ -e "$1" ] && [ "$(boot_default)" != unknown ] || exit 0
     boot_files | grep -vxF -f "$1" | while read -r file; do
       cat /boot/extlinux/extlinux.conf /boot/loader/entries/*.conf /boot/grub/grub.cfg 2> /dev/null |
         grep -qF "${file##*/}" || rm -f "$file"

@@ -52,10 +52,12 @@ limit_log() {
 
 switch_lock=/run/nixos/switch-to-configuration.lock
 
-# True when no other switch runs on the host, or as soon as it is over. Newer releases refuse to wait themselves.
 # Whoever may read a file may lock it, for as long as he likes: that is root's alone from here on.
+keep_switch_lock() { mkdir -p "${switch_lock%/*}" && (umask 077; : >> "$switch_lock") && chmod 600 "$switch_lock"; }
+
+# True when no other switch runs on the host, or as soon as it is over. Newer releases refuse to wait themselves.
 switch_is_free() { # SECONDS
-  mkdir -p "${switch_lock%/*}" && (umask 077; : >> "$switch_lock") && chmod 600 "$switch_lock"
+  keep_switch_lock
   flock -w "$1" "$switch_lock" true
 }
 

@@ -123,7 +123,7 @@ supervise_reboot() {
     case $state in
       ready) activate ;;
       staging) stage_reboot ;;
-      rebooting) restart_host ;;
+      rebooting) if called_off; then read -r _ why < "$here/verdict"; roll_back "$why"; else restart_host; fi ;;
       rolling-back) roll_back "$reason" ;;
       *) roll_back "its records on the host were damaged" ;;
     esac
@@ -136,7 +136,14 @@ supervise_reboot() {
       if [ "$(cat "$here/arrived-in" 2> /dev/null)" = "$(boot_id)" ]; then await
       else roll_back "the host restarted before the new system was confirmed"; fi
       ;;
-    confirming) confirm_system ;;
+    confirming)
+      if [ "$(cat "$here/arrived-in" 2> /dev/null)" != "$(boot_id)" ]; then
+        # Confirmed already, and booted once more since.
+        await_boot_mounts
+        [ "$(running_system)" != "$toplevel" ] || activate_specialisation || return
+      fi
+      confirm_system
+      ;;
     rolling-back | returning) roll_back "$reason" ;;
     *) roll_back "its records on the host were damaged" ;;
   esac
@@ -144,6 +151,7 @@ supervise_reboot() {
 
 # The profile and the boot loader get the new system; then the host reboots.
 stage_reboot() {
+  if called_off; then read -r _ why < "$here/verdict"; roll_back "$why"; return; fi
   set_state staging "$(cat "$here/reboot-reason")"
   make_permanent || return
   if called_off; then read -r _ why < "$here/verdict"; roll_back "$why"; return; fi
@@ -182,19 +190,22 @@ arrive() {
   fi
   boot_id > "$here/arrived-in"
   note switched
-  if [ "$(running_system)" != "$new" ]; then
-    # A specialisation: the boot loader has its parent.
-    wait_for_boot
-    run_switch "$new" test $((switch_seconds * 100))
-    case $switch_exit in
-      0 | 4) ;;
-      *) roll_back "the specialisation could not be activated (exit code $switch_exit)"; return ;;
-    esac
-  fi
+  activate_specialisation || return
   # The boot goes on meanwhile.
   echo $(($(uptime_cs) + (reboot_seconds + confirm_seconds) * 100)) | write_file "$here/deadline"
   set_state awaiting
   await
+}
+
+# The boot loader has its parent. False when that failed and the way back was gone.
+activate_specialisation() {
+  [ "$(running_system)" != "$new" ] || return 0
+  wait_for_boot
+  run_switch "$new" test $((switch_seconds * 100))
+  case $switch_exit in
+    0 | 4) ;;
+    *) roll_back "the specialisation could not be activated (exit code $switch_exit)"; return 1 ;;
+  esac
 }
 
 wait_for_boot() { timeout "$reboot_seconds" systemctl is-system-running --wait > /dev/null 2>&1; }
@@ -212,6 +223,10 @@ prepare_way_back() {
     old_profile_link=${present_link:-$old_profile_link}
     return
   fi
+  await_boot_mounts
+}
+
+await_boot_mounts() {
   waited=0
   while read -r directory mount_point; do
     until [ "$(stat -c %m "$directory" 2> /dev/null)" = "$mount_point" ] || [ $waited -ge "$reboot_seconds" ]; do

@@ -78,21 +78,41 @@ called_off() {
   read -r word _ 2> /dev/null < "$here/verdict" && [ "$word" = abort ]
 }
 
+# What can't be loaded is over, and only has to be cleared away; or its records don't even tell what it had changed.
+end_unread() { # ID
+  if [ -e "$here/state" ]; then
+    {
+      echo "result needs-hands"
+      echo "reason its records on the host are damaged, and do not tell what it had changed"
+      echo "running $(running_system)"
+      echo "profile $(profile_system)"
+      echo "generation $(profile_generation)"
+      echo "boot $(boot_default)"
+      echo "id $1"
+    } | write_file "$run_directory/result"
+    forget "$1"
+  elif [ -e "$here/guarded" ]; then forget "$1"; fi
+}
+
 # The one who acts holds this lock: the supervisor, or the guard when the supervisor is gone.
 supervise() { # ID
   [ -d "$(directory_of "$1")" ] || exit 0
-  load "$1" || { [ ! -e "$here/guarded" ] || [ -e "$here/state" ] || forget "$1"; exit 0; }
+  load "$1" || { end_unread "$1"; exit 0; }
   exec 8> "$here/actor"
   flock 8
-  load "$1" || { [ ! -e "$here/guarded" ] || [ -e "$here/state" ] || forget "$1"; exit 0; }
+  load "$1" || { end_unread "$1"; exit 0; }
   if has_result "$id"; then
     [ "$mode" != clean ] || { forget "$id"; return; }
     outcome=$(sed -n 's/^result //p' "$run_directory/result")
     why=$(sed -n 's/^reason //p' "$run_directory/result")
     conclude
+    [ "$outcome" != rebooting ] || systemctl reboot
     return
   fi
-  if [ "$mode" = reboot ]; then supervise_reboot; return; fi
+  case $mode in
+    reboot) supervise_reboot; return ;;
+    clean) clean_up; return ;;
+  esac
   case $state in
     ready) activate ;;
     activating)
@@ -102,7 +122,6 @@ supervise() { # ID
     awaiting) await ;;
     confirming) confirm_system ;;
     rolling-back) roll_back "$reason" ;;
-    cleaning) clean_up ;;
     *) roll_back "its records on the host were damaged" ;;
   esac
 }

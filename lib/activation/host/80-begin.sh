@@ -150,6 +150,11 @@ wait_for_beginning() { # ID
     sleep 0.1
     turn=$((turn + 1))
   done
+  # Slower than anybody waits for: it goes no further when it gets there.
+  if [ -d "$run_directory/$1" ] && [ ! -e "$run_directory/$1/state" ] && [ ! -e "$run_directory/$1/guarded" ]; then
+    here=$run_directory/$1
+    give_verdict abort "contact was lost while it was beginning"
+  fi
   turn=0
 }
 

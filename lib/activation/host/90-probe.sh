@@ -45,10 +45,13 @@ probe() {
 recover() { # ID
   enter_mutex || exit 0
   if load "$1" && ! is_alive "$1"; then
+    # Nobody reboots a host for somebody who is gone.
+    if [ "$mode" = reboot ] && ! has_rebooted; then give_verdict abort "the deployment was interrupted before the reboot"; fi
     if [ "$state" = ready ]; then (finish untouched "the deployment was interrupted before it began" > /dev/null 2>&1)
     else (supervise "$1" > /dev/null 2>&1); fi
   elif [ "$(lock_holder)" = "$1" ] && ! is_alive "$1"; then
-    # It died before it had a state, or after its end: there is nothing to finish.
+    end_unread "$1"
+    # It died before it had a state: there is nothing to finish.
     forget "$1"
   fi
   leave_mutex
