@@ -34,8 +34,12 @@ export type Transacted =
       readonly isMissing: boolean
     }
 
-/** Between two attempts to reach a host that is lost. */
-const retryMs = 1_000
+/**
+ * Between two attempts to reach a host that is lost, doubled after each: a host that boots refuses logins for a while, and
+ * newer sshds lock out who fails to log in again and again.
+ */
+const firstRetryMs = 1_000
+const longestRetryMs = 8_000
 /** Time that the host may need to go back, beyond the limits that it keeps itself. */
 const rollBackAllowanceMs = 60_000
 
@@ -225,6 +229,7 @@ class Transaction {
   async #keepTrying(step: (machine: Machine) => Promise<Followed>): Promise<Followed | undefined> {
     const { host, session, tools } = this.#place
     const signal = this.#tooLate.signal
+    let retryMs = firstRetryMs
     while (!signal.aborted) {
       try {
         return await orTooLate(session.machine(signal).then(step), signal)
@@ -235,6 +240,7 @@ class Transaction {
         const text = `no contact: ${error.message}`
         tools.report({ kind: 'progress', host: host.name, stage: 'activate', text })
         await tools.clock.sleep(retryMs, signal).catch(() => {})
+        retryMs = Math.min(2 * retryMs, longestRetryMs)
       }
     }
     return undefined
