@@ -20,7 +20,9 @@ export async function ensureNetwork() {
   await attempt(['ip', 'netns', 'delete', labName])
   await run(['ip', 'netns', 'add', labName])
   await run(['ip', '-n', labName, 'link', 'set', 'lo', 'up'])
-  await run(['ip', '-n', labName, 'link', 'add', 'br0', 'type', 'bridge'])
+  // Without an address of its own it takes the lowest one of its cards: when a machine reboots, the others would look for
+  // outside.lab where it isn't any more, for a minute.
+  await run(['ip', '-n', labName, 'link', 'add', 'br0', 'address', '02:00:00:4d:00:01', 'type', 'bridge'])
   await run(['ip', '-n', labName, 'address', 'add', '10.77.0.1/24', 'dev', 'br0'])
   await run(['ip', '-n', labName, 'link', 'set', 'br0', 'up'])
 }

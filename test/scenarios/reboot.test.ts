@@ -141,7 +141,7 @@ test('the host goes back by itself when nobody is there any more after the boot'
   await withNewKernel()
   const was = await stage.facts('dave')
   const deploying = stage.start('dave')
-  await inState('dave', 'rebooting')
+  await deploying.until(/^dave: activate: with a reboot: /m)
   await deploying.signal('KILL')
   await deploying.finished
   await ended(was)
