@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { type HostState, parseHostState } from '../../lib/activation/host-state.ts'
 import { cleanedAs, generationsToDelete } from '../../lib/deployment/clean.ts'
-import { previousGeneration } from '../../lib/deployment/rollback.ts'
+import { previousGeneration } from '../../lib/deployment/previous-generation.ts'
 
 const day = 86_400_000
 const now = Date.parse('2026-11-26T12:00:00Z')
