@@ -1,11 +1,11 @@
 /** One cell: a deployment is held at a stage, something happens to it, and the invariants are looked at. */
 import * as lab from '../lab/lab.mjs'
-import { over } from '../scenarios/eventually.ts'
+import { over, overWithReboots } from '../scenarios/eventually.ts'
 import { type Facts, type Stage as Machines, setStage } from '../scenarios/stage.ts'
 import type { Fault } from './faults.ts'
 import { arm, held, holdable, prepareMachines, release } from './hold.ts'
 import { type Evidence, type Violation, violations } from './invariants.ts'
-import type { Journey, Knobs, Stage } from './stages.ts'
+import { type Journey, type Knobs, reboots, type Stage } from './stages.ts'
 
 export interface CellResult {
   readonly violations: readonly Violation[]
@@ -17,7 +17,7 @@ export interface CellResult {
 
 /** One check that a stage can hold; the shortest window that has room for it. */
 const defaults = {
-  activation: { timeout: '10s', confirmWithin: '18s', settle: '1s' },
+  activation: { timeout: '10s', confirmWithin: '18s', settle: '1s', rebootWithin: '30s' },
   checks: [{ command: ['/run/current-system/sw/bin/hold', 'checks'], timeout: '2s' }],
 }
 
@@ -46,37 +46,43 @@ async function settle(machines: Machines) {
   if (outcome.kind !== 'deployed') throw new Error(`the lab: ${outcome.kind}: ${outcome.reason}\n${outcome.detail}`)
 }
 
-const unhealthy: Readonly<Record<Journey, Record<string, unknown>>> = {
-  deploy: {},
-  rollback: {},
-  unhealthy: { services: { broken: { type: 'oneshot', script: 'exit 1' } } },
-  unbootable: { switch: { noBootLoader: 'no boot loader today' } },
+const broken = { services: { broken: { type: 'oneshot', script: 'exit 1' } } }
+const anotherKernel: Knobs = (number) => ({ kernel: { version: `7.2.${number}`, size: 100_000 } })
+const knobsOf: Readonly<Record<Journey, Knobs>> = {
+  deploy: () => ({}),
+  rollback: () => ({}),
+  unhealthy: () => broken,
+  unbootable: () => ({ switch: { noBootLoader: 'no boot loader today' } }),
+  reboot: anotherKernel,
+  return: (number) => ({ ...anotherKernel(number), ...broken }),
 }
+const wordsOf = (journey: Journey) =>
+  journey === 'rollback' ? ['rollback', 'dave'] : ['dave', ...(reboots(journey) ? ['--reboot'] : [])]
 
 export async function runCell(machines: Machines, stage: Stage, fault: Fault): Promise<CellResult> {
   const { journey } = stage
-  const knobs: Knobs = (number) => ({ ...stage.knobs?.(number), ...fault.knobs?.(number), ...unhealthy[journey] })
+  const knobs: Knobs = (number) => ({ ...knobsOf[journey](number), ...stage.knobs?.(number), ...fault.knobs?.(number) })
   if (journey !== 'rollback') await machines.configure('dave', something(knobs))
   const was = await tidied(machines)
   const tracesBefore = await traces()
 
   await arm(stage.at)
-  const deploying = machines.start(...(journey === 'rollback' ? ['rollback', 'dave'] : ['dave']))
+  const deploying = machines.start(...wordsOf(journey))
   await Promise.race([
     held(stage.at),
     deploying.finished.then(({ stderr }) => Promise.reject(new Error(`never came to ${stage.name}:\n${stderr}`))),
   ])
 
   const ended = limited(deploying.finished, 240)
-  const scene = { machines, deploying, ended }
+  const scene = { machines, deploying, ended, over: () => endOn(machines, journey) }
   await fault.apply(scene)
   await release(stage.at)
   await fault.lift?.(scene)
   // Contact may have to be made again before it ends: the host is looked at first.
-  const first = await isOver(machines)
+  const first = await isOver(machines, journey)
   if (fault.allows?.silence === undefined && first.stuck === '')
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 20_000))])
-  const last = first.stuck === '' ? await isOver(machines) : first
+  const last = first.stuck === '' ? await isOver(machines, journey) : first
   let is = await machines.facts('dave')
   await fault.mend?.(scene)
   const told = await ended
@@ -84,7 +90,7 @@ export async function runCell(machines: Machines, stage: Stage, fault: Fault): P
   const unreachable = await whyUnreachable()
   const left = (await untilSame(tracesBefore)).filter((trace) => !tracesBefore.includes(trace))
 
-  if (journey === 'unhealthy' || journey === 'unbootable' || journey === 'rollback') {
+  if (!['deploy', 'reboot'].includes(journey)) {
     await machines.configure('dave', something())
   }
   const next = await machines.deploy('dave')
@@ -136,8 +142,10 @@ function systemBefore({ generations, running }: Facts): string {
   return systems[systems.indexOf(running) - 1] ?? ''
 }
 
-async function isOver(machines: Machines): Promise<{ at: number; stuck: string }> {
-  const why = await over('dave', machines).then(
+const endOn = (machines: Machines, journey: Journey) => (reboots(journey) ? overWithReboots : over)('dave', machines)
+
+async function isOver(machines: Machines, journey: Journey): Promise<{ at: number; stuck: string }> {
+  const why = await endOn(machines, journey).then(
     () => '',
     () => 'the lock is still there',
   )

@@ -1,6 +1,5 @@
 /** What can happen to a deployment: how it is done, how it ends, and what the host may do because of it. */
 import * as lab from '../lab/lab.mjs'
-import { over } from '../scenarios/eventually.ts'
 import type { Running, Stage as Machines } from '../scenarios/stage.ts'
 import type { Knobs } from './stages.ts'
 
@@ -9,6 +8,8 @@ export interface Scene {
   readonly deploying: Running
   /** until `deploy` has ended by itself */
   readonly ended: Promise<unknown>
+  /** until the host is through with it */
+  over(): Promise<void>
 }
 
 export interface Fault {
@@ -71,6 +72,7 @@ size=$(du -sk /boot | cut -f1)
 mkdir -p /run/boot-disk && mount --bind /boot /run/boot-disk && mount --make-private /run/boot-disk
 mount -t tmpfs -o size=$((size + 800))k boot /boot && cp -a /run/boot-disk/. /boot/`
 const mendBoot = `
+[ -d /run/boot-disk ] || exit 0 # it has rebooted since
 mkdir /run/boot-files && cp -a /boot/. /run/boot-files/ && umount /boot
 find /run/boot-disk -mindepth 1 -delete; cp -a /run/boot-files/. /boot/
 umount /run/boot-disk; rm -rf /run/boot-files /run/boot-disk; sync`
@@ -143,10 +145,10 @@ export const faults: readonly Fault[] = [
   {
     name: 'link silent beyond the window',
     apply: () => lab.linkDown('dave'),
-    async lift({ machines }) {
+    async lift({ machines, over }) {
       const { confirmWithin } = machines.inventory.defaults.activation
       await new Promise((resolve) => setTimeout(resolve, (Number.parseInt(confirmWithin, 10) + 3) * 1000))
-      await over('dave', machines)
+      await over()
       await lab.linkUp('dave')
     },
   },

@@ -1,10 +1,9 @@
 /**
  * Holding a deployment exactly at a point, without a change to the program: the host program takes its tools from the
  * running system's sw/bin, and there the ones that mark a step are wrapped. A wrapped tool that comes to a point waits as
- * long as a file in /run/hold says so.
+ * long as a file in /hold says so, which outlives a reboot.
  */
 import * as lab from '../lab/lab.mjs'
-import { eventually } from '../scenarios/eventually.ts'
 import type { Stage } from '../scenarios/stage.ts'
 
 export interface Point {
@@ -17,7 +16,7 @@ export interface Point {
 /** `hold POINT`: whoever comes first waits; `@` stands for the deployment's state. At most three minutes. */
 const hold = `
 state=$(/usr/bin/cat /run/deploy/[0-9]*/state 2>/dev/null | /usr/bin/cut -d' ' -f1)
-point=/run/hold/$(echo "$1" | /usr/bin/sed "s/@/\${state:-none}/")
+point=/hold/$(echo "$1" | /usr/bin/sed "s/@/\${state:-none}/")
 [ -e "$point" ] && /usr/bin/mv "$point" "$point.reached" 2>/dev/null || exit 0
 turn=0
 while [ -e "$point.reached" ] && [ $turn -lt 3600 ]; do /usr/bin/sleep 0.05; turn=$((turn + 1)); done
@@ -32,11 +31,11 @@ const programs = {
   uname: 'hold preflight\nexec /usr/bin/uname "$@"',
   // every state, and the end of every switch, is moved into place
   mv: `${lastWord}
-case $last in /run/deploy/*/switch-exit) hold switched-@ ;; esac
+case $last in */deploy/*/switch-exit) hold switched-@ ;; esac
 /usr/bin/mv "$@"
 code=$?
 case $last in
-  /run/deploy/*/state) hold state-@ ;;
+  */deploy/*/state) hold state-@ ;;
 esac
 exit $code`,
   // without its state a deployment is over
@@ -51,7 +50,7 @@ exit $code`,
 code=$?
 case $last in
   /run/deploy/lock) hold lock ;;
-  /run/deploy/*/verdict) hold "verdict-$(/usr/bin/cut -d' ' -f1 "$last")" ;;
+  */deploy/*/verdict) hold "verdict-$(/usr/bin/cut -d' ' -f1 "$last")" ;;
 esac
 exit $code`,
   sync: `case "$*" in
@@ -85,7 +84,7 @@ const daemon = String.raw`#!/usr/bin/perl
 use strict;
 use POSIX ':sys_wait_h';
 my $wanted = '';
-if (open my $point, '<', '/run/hold/copy') { $wanted = <$point> // ''; chomp $wanted }
+if (open my $point, '<', '/hold/copy') { $wanted = <$point> // ''; chomp $wanted }
 exec '/usr/bin/nix-daemon', @ARGV if $wanted eq '';
 pipe my $out, my $in;
 my $daemon = fork;
@@ -127,18 +126,28 @@ export async function prepareMachines(stage: Stage): Promise<void> {
   await stage.inside('dave', 'sync')
 }
 
-const directory = 'mkdir -p /run/hold; chmod 777 /run/hold'
+const directory = 'mkdir -p /hold; chmod 777 /hold'
 
 /** The next one who comes there is held. */
 export async function arm({ machine, name, content = '' }: Point): Promise<void> {
-  await lab.inside(machine, `${directory}; cat > /run/hold/${name}; chmod 666 /run/hold/${name}`, { input: content })
+  await lab.inside(machine, `${directory}; cat > /hold/${name}; chmod 666 /hold/${name}`, { input: content })
 }
 
-/** Until somebody is held there. */
-export const held = ({ machine, name }: Point): Promise<void> =>
-  eventually(machine, `[ -e /run/hold/${name}.reached ]`, 60)
+/**
+ * Until somebody is held there; the machine may reboot meanwhile. Asked in short questions: whoever is inside while it shuts
+ * down is stopped by systemd-shutdown, nsenter with it, and then the machine never ends.
+ */
+export async function held({ machine, name }: Point): Promise<void> {
+  for (let turn = 0; turn < 900; turn++) {
+    const question = ['test', '-e', `/hold/${name}.reached`]
+    const { code } = await lab.inside(machine, question, { timeout: 5000 }).catch(() => ({ code: 1 }))
+    if (code === 0) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  throw new Error(`nobody came to ${name} on ${machine}`)
+}
 
 /** Lets go of whoever is held, and of who would be. */
 export async function release({ machine }: Point): Promise<void> {
-  if (lab.isOn(machine)) await lab.inside(machine, 'rm -f /run/hold/*')
+  if (lab.isOn(machine)) await lab.inside(machine, 'rm -f /hold/*')
 }

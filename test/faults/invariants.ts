@@ -2,7 +2,7 @@
 import { exitCode, type Outcome } from '../../lib/deployment/outcome.ts'
 import type { Facts, Told } from '../scenarios/stage.ts'
 import type { Allowance } from './faults.ts'
-import type { Stage } from './stages.ts'
+import { reboots, type Stage } from './stages.ts'
 
 /** Everything that a cell has shown. */
 export interface Evidence {
@@ -40,7 +40,7 @@ const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
 const short = (path: string) => path.replace(/^\/nix\/store\/(.{8})[^-]*-/, '$1-') || 'nothing'
 
 /** Whether the host may run the new system: it was healthy, and could be confirmed. */
-const mayRunNew = ({ stage }: Evidence) => stage.journey === 'deploy' || stage.journey === 'rollback'
+const mayRunNew = ({ stage }: Evidence) => ['deploy', 'rollback', 'reboot'].includes(stage.journey)
 
 const reachable: Invariant = ({ stuck, unreachable }) => [
   stuck !== '' && `the deployment never came to an end: ${stuck}`,
@@ -73,7 +73,8 @@ const agreement: Invariant = (evidence) => {
     ]
   }
   // Nothing of ours runs after a power cut: the profile may be one step ahead of the boot entry until the next deployment.
-  const cutBetween = allows.restart && stage.part === 'confirmed' && is.boot === was.boot
+  // What guards a reboot does.
+  const cutBetween = allows.restart && !reboots(stage.journey) && stage.part === 'confirmed' && is.boot === was.boot
   const differs = (key: 'profile' | 'boot' | 'generations' | 'bootFiles' | 'activeUnits' | 'failedUnits') =>
     !same(was[key], is[key]) && `${key}: ${difference(was[key], is[key])}`
   return [

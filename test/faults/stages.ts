@@ -11,6 +11,12 @@ export type Journey =
   | 'unbootable'
   /** `deploy rollback dave` */
   | 'rollback'
+  /** `deploy dave --reboot`: healthy, with another kernel */
+  | 'reboot'
+  /** `deploy dave --reboot`: another kernel, and a unit fails after the boot, so that the host boots back */
+  | 'return'
+
+export const reboots = (journey: Journey): boolean => journey === 'reboot' || journey === 'return'
 
 /** For the system of that number. */
 export type Knobs = (number: number) => Record<string, unknown>
@@ -71,6 +77,25 @@ const back: readonly Omit<Stage, 'journey'>[] = [
   { name: 'back: cleaning up', part: 'over', at: onHost('gone') },
 ]
 
+/** The first of them are before the boot. */
+const withReboot: readonly Omit<Stage, 'journey'>[] = [
+  { name: 'reboot: staging', part: 'activate', at: onHost('state-staging') },
+  { name: 'reboot: profile set', part: 'activate', at: onHost('sync-profiles') },
+  { name: 'reboot: boot loader written', part: 'activate', at: onHost('switched-staging') },
+  { name: 'reboot: shutting down', part: 'activate', at: onHost('state-rebooting') },
+  { name: 'reboot: awaiting confirmation', part: 'verify', at: onHost('state-awaiting') },
+  { name: 'reboot: checks running', part: 'verify', at: onHost('checks') },
+  { name: 'reboot: confirm sent', part: 'confirmed', at: onHost('verdict-confirm') },
+  { name: 'reboot: confirming', part: 'confirmed', at: onHost('state-confirming') },
+  { name: 'reboot: history written', part: 'over', at: onHost('sync-history') },
+]
+const bootBack: readonly Omit<Stage, 'journey'>[] = [
+  { name: 'return: begins', part: 'confirmed', at: onHost('state-rolling-back') },
+  { name: 'return: boot loader written', part: 'confirmed', at: onHost('switched-rolling-back') },
+  { name: 'return: shutting down', part: 'confirmed', at: onHost('state-returning') },
+  { name: 'return: history written', part: 'over', at: onHost('sync-history') },
+]
+
 const inRollback = [
   'preflight',
   'lock taken',
@@ -90,6 +115,8 @@ export const stages: readonly Stage[] = [
   ...deploy
     .filter(({ name }) => inRollback.includes(name))
     .map((stage) => ({ ...stage, name: `rollback: ${stage.name}`, journey: 'rollback' as const })),
+  ...withReboot.map((stage) => ({ ...stage, journey: 'reboot' as const })),
+  ...bootBack.map((stage) => ({ ...stage, journey: 'return' as const })),
 ]
 
 export const isPast = (part: Part, other: Part): boolean => parts.indexOf(part) > parts.indexOf(other)

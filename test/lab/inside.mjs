@@ -35,5 +35,5 @@ export function insideCommand(name, argv) {
  * @param {string} name @param {string | string[]} what
  * @param {import('./run.mjs').RunOptions} [options]
  */
-export const inside = (name, what, options = {}) =>
+export const inside = async (name, what, options = {}) =>
   attempt(insideCommand(name, typeof what === 'string' ? ['/bin/sh', '-c', what] : what), options)

@@ -36,14 +36,19 @@ function macOf(name) {
   return `02:${hash.slice(0, 2)}:${hash.slice(2, 4)}:${hash.slice(4, 6)}:00:${number}`
 }
 
-/** Puts a new network card `host0`, without an address, into the machine, and its cable into the bridge. @param {string} name */
+/**
+ * Puts a new network card `host0`, without an address, into the machine, and its cable into the bridge: pulled, if it was
+ * pulled before a reboot. @param {string} name
+ */
 export async function plugIn(name) {
+  const before = await attempt(['ip', '-n', labName, '-j', 'link', 'show', port(name)])
+  const state = before.code === 0 && !JSON.parse(before.stdout)[0].flags.includes('UP') ? 'down' : 'up'
   await unplug(name)
   const namespace = namespaceOf(name)
   await run(['ip', 'netns', 'add', namespace])
   const peer = ['peer', 'name', 'host0', 'netns', namespace, 'address', macOf(name)]
   await run(['ip', '-n', labName, 'link', 'add', port(name), 'type', 'veth', ...peer])
-  await run(['ip', '-n', labName, 'link', 'set', port(name), 'master', 'br0', 'up'])
+  await run(['ip', '-n', labName, 'link', 'set', port(name), 'master', 'br0', state])
 }
 
 /** The same for a virtual machine: a tap device, which qemu opens in the bridge's namespace. @param {string} name */

@@ -138,8 +138,12 @@ export async function powerCut(name) {
   }
   const first = firstProcess(name)
   if (said.nspawn !== undefined) await linkDown(name)
-  if (first !== undefined) process.kill(first, 'SIGKILL')
-  else process.kill(said.nspawn ?? said.mainboard, said.nspawn === undefined ? 'SIGTERM' : 'SIGKILL')
+  try {
+    if (first !== undefined) process.kill(first, 'SIGKILL')
+    else process.kill(said.nspawn ?? said.mainboard, said.nspawn === undefined ? 'SIGTERM' : 'SIGKILL')
+  } catch {
+    // it was shutting down, and has just ended
+  }
   await cutDisk(outside(said.mainboard, machinePaths(name).disk))
   await until(() => power(name) === undefined, { seconds: 60, otherwise: `${name} does not go off` })
 }

@@ -68,6 +68,23 @@ export const inState = (host: string, state: string) => eventually(host, `grep -
  */
 export function over(host: string, { inventory }: Stage): Promise<void> {
   const { timeout, confirmWithin } = inventory.defaults.activation
-  const seconds = [timeout, confirmWithin, timeout].reduce((sum, text) => sum + Number.parseInt(text, 10), 20)
-  return eventually(host, `[ ! -L /run/deploy/lock ]`, seconds)
+  return eventually(host, `[ ! -L /run/deploy/lock ]`, total(timeout, confirmWithin, timeout) + 20)
 }
+
+/** The same for a deployment that reboots the host, and may have to boot it back. */
+export async function overWithReboots(host: string, { inventory }: Stage): Promise<void> {
+  const { timeout, confirmWithin, rebootWithin } = inventory.defaults.activation
+  const end = Date.now() + total(timeout, rebootWithin, confirmWithin, timeout, rebootWithin, '20s') * 1000
+  const isOver = `[ ! -L /run/deploy/lock ] && [ -z "$(ls -A /var/lib/deploy/pending 2> /dev/null)" ]`
+  const booted = 'systemctl is-system-running --wait > /dev/null; systemctl is-active --quiet default.target'
+  while ((await attempt(host, `${isOver} && { ${booted}; }`)) !== 0) {
+    if (Date.now() > end) throw new Error(`${host} is not through with its reboots`)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+}
+
+/** The exit code; a failure when the machine is off, or goes off meanwhile. */
+const attempt = async (machine: string, script: string) =>
+  lab.isOn(machine) ? (await lab.inside(machine, script, { timeout: 60_000 }).catch(() => ({ code: 1 }))).code : 1
+
+const total = (...seconds: readonly string[]) => seconds.reduce((sum, text) => sum + Number.parseInt(text, 10), 0)

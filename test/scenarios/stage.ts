@@ -39,7 +39,7 @@ const inventoryOf = (hosts: readonly string[], fields: Record<string, unknown>) 
   defaults: {
     builder: 'forge',
     system: 'x86_64-linux',
-    activation: { timeout: '60s', confirmWithin: '40s', settle: '1s' },
+    activation: { timeout: '60s', confirmWithin: '40s', settle: '1s', rebootWithin: '300s' },
     ...fields,
   },
   hosts: Object.fromEntries(hosts.map((host) => [host, { ssh: `my_username@${host}.lab` }])),
