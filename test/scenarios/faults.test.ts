@@ -17,6 +17,7 @@ const cells = [
   ['profile set', "switch's lock taken"],
   ['boot loader written', 'power of the host cut'],
   ['cleaning up', 'supervisor and guard killed'],
+  ['back: begins', 'root file system read-only'],
   ['back: units stopped', 'supervisor and guard killed'],
   ['undo: begins', 'garbage collected'],
 ] as const

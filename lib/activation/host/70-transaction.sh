@@ -169,8 +169,7 @@ activate() {
     125) read -r _ why < "$here/verdict"; roll_back "$why"; return ;;
     *) roll_back "switch-to-configuration failed with exit code $switch_exit"; return ;;
   esac
-  # Exit code 4 hides a failed activation script (switch-to-configuration overwrites the 2).
-  if [ "$(running_system)" != "$new" ] || grep -q 'Failed to run activate script' "$here/log"; then
+  if [ "$(running_system)" != "$new" ] || failed_to_activate 0; then
     roll_back "the activation script failed"
     return
   fi
@@ -243,6 +242,11 @@ set_boot_loader() { # TOPLEVEL
   [ ! -d /boot ] || sync_file_system /boot
 }
 
+# Exit code 4 hides a failed activation script (switch-to-configuration overwrites the 2).
+failed_to_activate() { # LINES-OF-THE-LOG-BEFORE-IT
+  tail -n "+$(($1 + 1))" "$here/log" | grep -q 'Failed to run activate script'
+}
+
 log_length() { wc -l < "$here/log"; }
 
 # What a command that failed printed last: nobody follows the log any more while a confirmation is carried out.
@@ -275,9 +279,11 @@ roll_back() { # REASON
   if [ "$mode" != reboot ] && [ -e "$here/switched" ]; then
     switch_is_free "$switch_seconds"
     filter_switch_lists "$old"
+    logged=$(log_length)
     export NIXOS_NO_CHECK=1
     run_switch "$old" test $((switch_seconds * 100))
     unset NIXOS_NO_CHECK
+    ! failed_to_activate "$logged" || switch_exit=2
     restore_units "$here/units" >> "$here/log" 2>&1
   fi
   # Only what this deployment changed is put back: a profile that somebody else set meanwhile is theirs.
@@ -325,14 +331,18 @@ conclude_roll_back() {
   if [ -z "$theirs" ] && { [ "$next" != "$old_boot" ] || [ "$(profile_generation_link)" != "$old_profile_link" ] ||
     { [ "$next" = unknown ] && [ "$loader_exit" != 0 ]; }; }; then
     finish needs-hands "$why; and going back failed: the next boot would run $next"
-  elif [ ! -e "$here/switched" ]; then
+    return
+  fi
+  if [ ! -e "$here/switched" ]; then
     finish untouched "$why"
-  elif [ "$now" = "$old" ]; then
-    worse=$(units | unit_problems "$here/units" /dev/null | sed 's/ final / /; s/ passing / /' | head -n 3 | tr '\n' ',' | sed 's/,$//; s/,/, /g')
-    if [ -z "$worse" ]; then finish rolled-back "$why"
-    elif [ "$switch_exit" = 0 ] || [ "$switch_exit" = 4 ]; then finish rolled-back "$why; still wrong after going back: $worse"
-    else finish needs-hands "$why; and going back failed (exit code $switch_exit): $worse"; fi
+    return
+  fi
+  [ "$now" != "$old" ] || worse=$(units | unit_problems "$here/units" /dev/null | sed 's/ final / /; s/ passing / /' | head -n 3 | tr '\n' ',' | sed 's/,$//; s/,/, /g')
+  case $switch_exit in 0 | 4) activated=yes ;; *) activated= ;; esac
+  if [ "$now" = "$old" ] && { [ -z "$worse" ] || [ -n "$activated" ]; }; then
+    finish rolled-back "$why${worse:+; still wrong after going back: $worse}"
   elif [ "$next" = "$old" ] || { [ "$next" = unknown ] && [ "$(profile_system)" = "$old" ]; }; then
+    worse=
     finish rebooting "$why; the old system could not be activated again, so the host reboots into it"
     systemctl reboot
   else
