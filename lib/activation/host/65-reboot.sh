@@ -129,6 +129,8 @@ supervise_reboot() {
     esac
     return
   fi
+  # This early in the boot nobody else can have taken it.
+  keep_switch_lock
   systemctl is-active --quiet "$(guard_of "$id")" || start_unit "$(guard_of "$id")" guard
   case $state in
     ready | staging | rebooting) arrive ;;
