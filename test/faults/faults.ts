@@ -36,6 +36,10 @@ export interface Allowance {
   readonly fewerGenerations?: true
   /** nothing could be written: no line of history */
   readonly noHistory?: true
+  /** where the host reboots: that nobody can reach it any more may be told as `needs hands` */
+  readonly hands?: true
+  /** where the host reboots: nothing on its disk can be put back before the next deployment */
+  readonly frozenDisk?: true
 }
 
 /** Root's shell on the host; must succeed, or nothing would have happened to the deployment. */
@@ -157,6 +161,7 @@ export const faults: readonly Fault[] = [
     apply: () => lab.linkDown('dave'),
     lift: ({ ended }) => ended,
     mend: () => lab.linkUp('dave'),
+    allows: { hands: true },
   },
   {
     name: 'connections reset',
@@ -202,7 +207,7 @@ export const faults: readonly Fault[] = [
     name: 'root file system read-only',
     apply: inside(readOnly),
     mend: inside(`for directory in ${directories}; do umount -l $directory; done; true`),
-    allows: { noHistory: true },
+    allows: { noHistory: true, hands: true, frozenDisk: true },
   },
   { name: 'out of memory (1 GB)', apply: inside(hog) },
   {

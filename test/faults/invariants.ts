@@ -47,9 +47,13 @@ const reachable: Invariant = ({ stuck, unreachable }) => [
   unreachable !== '' && `nobody can log in: ${unreachable}`,
 ]
 
+/** What only a reboot leaves on the disk: its records, and a boot loader that names the new system. */
+const isFrozen = ({ allows, stage }: Evidence) => allows.frozenDisk === true && reboots(stage.journey)
+
 const oneSystem: Invariant = (evidence) => {
   const { was, is, asked, allows } = evidence
   if (is.running === was.running) return []
+  if (isFrozen(evidence) && evidence.outcome?.kind === 'needs hands') return []
   if (is.running !== asked || !mayRunNew(evidence)) {
     return [`it runs ${short(is.running)}, neither the old ${short(was.running)} nor a confirmed new system`]
   }
@@ -64,7 +68,8 @@ const oneSystem: Invariant = (evidence) => {
 }
 
 const agreement: Invariant = (evidence) => {
-  const { was, is, allows, stage } = evidence
+  const { was, is, allows, stage, outcome } = evidence
+  if (isFrozen(evidence) && outcome?.kind === 'needs hands') return []
   if (is.running !== was.running) {
     return [
       is.profile !== is.running && `the profile is ${short(is.profile)}, and ${short(is.running)} runs`,
@@ -102,13 +107,15 @@ function difference(was: unknown, is: unknown): string {
 }
 
 /** After a power cut there may be roots that lead to /run, which is empty: they hold nothing. */
-const nothingLeft: Invariant = ({ is, allows, traces }) => [
-  ...is.leftBehind.filter((left) => !(allows.restart && /^deploy-\d\S+$/.test(left))),
-  ...traces,
+const nothingLeft: Invariant = (evidence) => [
+  ...(isFrozen(evidence) ? [] : evidence.is.leftBehind).filter(
+    (left) => !(evidence.allows.restart && /^deploy-\d\S+$/.test(left)),
+  ),
+  ...(isFrozen(evidence) ? [] : evidence.traces),
 ]
 
 const truth: Invariant = (evidence) => {
-  const { was, is, told, outcome, allows, asked, overAt } = evidence
+  const { was, is, told, outcome, allows, asked, overAt, stage } = evidence
   if (allows.silence) return []
   if (!told) return ['it never ended']
   if (!outcome) return [`it told nothing and ended with ${told.code}: ${told.stderr.trim().split('\n').at(-1)}`]
@@ -123,7 +130,7 @@ const truth: Invariant = (evidence) => {
     locked: isOld,
     unreachable: isOld,
     interrupted: isOld,
-    'needs hands': false,
+    'needs hands': allows.hands === true && reboots(stage.journey),
   }
   const by = /by (\d{4}-\S+Z)/.exec(reason)?.[1]
   return [

@@ -75,7 +75,9 @@ export function over(host: string, { inventory }: Stage): Promise<void> {
 export async function overWithReboots(host: string, { inventory }: Stage): Promise<void> {
   const { timeout, confirmWithin, rebootWithin } = inventory.defaults.activation
   const end = Date.now() + total(timeout, rebootWithin, confirmWithin, timeout, rebootWithin, '20s') * 1000
-  const isOver = `[ ! -L /run/deploy/lock ] && [ -z "$(ls -A /var/lib/deploy/pending 2> /dev/null)" ]`
+  // what a disk that can't be written to still has is over when the host says so
+  const isOver = `[ ! -L /run/deploy/lock ] && for id in $(ls -A /var/lib/deploy/pending 2> /dev/null); do
+    grep -qsx "id $id" /run/deploy/result || exit 1; done`
   const booted = 'systemctl is-system-running --wait > /dev/null; systemctl is-active --quiet default.target'
   while ((await attempt(host, `${isOver} && { ${booted}; }`)) !== 0) {
     if (Date.now() > end) throw new Error(`${host} is not through with its reboots`)

@@ -59,9 +59,9 @@ set_state() { # STATE REASON
   sync_file_system "$here"
 }
 
-# Notes what is about to be done, where whoever comes next finds it.
+# Notes what is about to be done, where whoever comes next finds it. False when that can't be written.
 note() { # NAME
-  [ -e "$here/$1" ] || : > "$here/$1"
+  [ -e "$here/$1" ] || touch "$here/$1" || return 1
   [ "$mode" != reboot ] || sync_file_system "$here"
 }
 
@@ -94,12 +94,15 @@ end_unread() { # ID
   elif [ -e "$here/guarded" ]; then forget "$1"; fi
 }
 
-# The one who acts holds this lock: the supervisor, or the guard when the supervisor is gone.
+# The one who acts holds this lock: the supervisor, or the guard when the supervisor is gone. It is opened for reading, as
+# its file system may have become read-only.
+open_actor() { touch "$here/actor" 2> /dev/null; exec 8< "$here/actor"; }
+become_actor() { open_actor; flock 8; }
+
 supervise() { # ID
   [ -d "$(directory_of "$1")" ] || exit 0
   load "$1" || { end_unread "$1"; exit 0; }
-  exec 8> "$here/actor"
-  flock 8
+  become_actor
   load "$1" || { end_unread "$1"; exit 0; }
   if has_result "$id"; then
     [ "$mode" != clean ] || { forget "$id"; return; }
@@ -128,7 +131,7 @@ supervise() { # ID
 
 guard() { # ID
   load "$1" || exit 0
-  exec 8> "$here/actor"
+  open_actor
   # A supervisor that takes longer hangs, or waits for one that does. Ending it is safe: whoever acts next reads the state.
   patience=$((3 * switch_seconds + confirm_seconds + 300))
   [ "$mode" != reboot ] || patience=$((patience + 2 * reboot_seconds))
@@ -207,14 +210,14 @@ confirm_system() {
 make_permanent() {
   sync_file_system /nix/store
   if [ "$(profile_system)" != "$toplevel" ]; then
-    note made-generation
+    note made-generation || { roll_back "its records on the host could not be written"; return 1; }
     logged=$(log_length)
     set_profile "$toplevel" >> "$here/log" 2>&1 || { roll_back "the profile could not be set: $(last_words "$logged")"; return 1; }
     profile_generation_link > "$here/made-generation"
     sync_file_system "${system_profile%/*}"
   fi
   logged=$(log_length)
-  note boot-touched
+  note boot-touched || { roll_back "its records on the host could not be written"; return 1; }
   set_boot_loader "$toplevel"
   [ "$switch_exit" = 0 ] || {
     roll_back "the boot loader could not be set (exit code $switch_exit): $(last_words "$logged")"
