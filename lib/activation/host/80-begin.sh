@@ -203,9 +203,15 @@ watch() { # ID
   trap 'kill "$reader" 2> /dev/null' EXIT
   beat=0
   previous=-
+  signs=-
   while load_state && [ "$state" = awaiting ]; do
     kill -0 "$reader" 2> /dev/null || exit 0
-    problems=$({ unfinished_boot; units | unit_problems "$here/units" "$here/units-after"; } | head -n 20)
+    signs_now=$(unit_signs)
+    if [ "$signs_now" != "$signs" ] || [ $((beat % 10)) = 0 ]; then
+      signs=$signs_now
+      listed=$(units)
+    fi
+    problems=$({ unfinished_boot; printf '%s\n' "$listed" | unit_problems "$here/units" "$here/units-after"; } | head -n 20)
     if [ "$problems" != "$previous" ] || [ $((beat % 5)) = 0 ]; then
       printf '%s\n' "$problems" | sed '/^$/d; s/^/unit /'
       echo "units $(printf '%s\n' "$problems" | sed '/^$/d' | wc -l)"
