@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
-import type { CopyProgress, CopyRequest } from '../../lib/copy/copy.ts'
+import type { CopyRequest } from '../../lib/copy/copy.ts'
 import { copyStrategy } from '../../lib/copy/index.ts'
 import { patience, standstillMs } from '../../lib/copy/patience.ts'
 import { relay } from '../../lib/copy/relay.ts'
 import type { PathInfo, Store } from '../../lib/nix/store.ts'
 import { parseStorePath } from '../../lib/nix/store-path.ts'
+import type { TransferProgress } from '../../lib/nix/transfer.ts'
 import { Problem } from '../../lib/problem.ts'
 import { FakeClock, quiet } from '../checks/fake-clock.ts'
 
@@ -92,7 +93,7 @@ const problemOf = (work: Promise<unknown>): Promise<Problem> =>
 
 t.test('only what the host lacks is sent, and nothing is asked for before it is safe from a collection', async (t) => {
   const both = stores()
-  const progress: CopyProgress[] = []
+  const progress: TransferProgress[] = []
   const result = await relay(request(both, { onProgress: (now) => progress.push(now) }))
   t.same(result, { closurePaths: 3, sentPaths: 2, sentBytes: 24 })
   t.same(both.asked, [
