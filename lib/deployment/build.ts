@@ -3,7 +3,7 @@ import type { EvaluationOptions } from '../builders/builder.ts'
 import type { HostState } from '../activation/host-state.ts'
 import type { Host } from '../inventory/inventory.ts'
 import { Problem } from '../problem.ts'
-import { asProblem, buildHosts, type Each, type Evaluation, evaluateHosts, type Toplevel } from './realise.ts'
+import { asProblem, buildHosts, type Each, type Evaluation, evaluateHosts, eventsOf, type Toplevel } from './realise.ts'
 import { statusOf } from './status.ts'
 import { refuseUnsupported } from './supported.ts'
 import type { Tools } from './tools.ts'
@@ -64,19 +64,15 @@ export async function planHosts(
 }
 
 async function planOf(host: Host, evaluated: Evaluation, state: HostState | Problem, tools: Tools): Promise<Plan> {
-  const store = await tools.builder(host.builder).openStore(tools.signal)
-  try {
-    const missing = await store.queryMissing([evaluated.derivation])
-    return {
-      host: host.name,
-      derivation: evaluated.derivation,
-      revision: evaluated.revision,
-      toBuild: missing.willBuild,
-      toFetch: missing.willSubstitute,
-      downloadBytes: missing.downloadSize,
-      state,
-    }
-  } finally {
-    store.close()
+  const builder = tools.builder(host.builder)
+  const missing = await builder.missing([evaluated.derivation], eventsOf('build', [host], tools), tools.signal)
+  return {
+    host: host.name,
+    derivation: evaluated.derivation,
+    revision: evaluated.revision,
+    toBuild: missing.willBuild,
+    toFetch: missing.willSubstitute,
+    downloadBytes: missing.downloadSize,
+    state,
   }
 }

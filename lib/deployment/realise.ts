@@ -112,11 +112,12 @@ const byBuilder = (hosts: readonly Host[]): [string, Host[]][] => {
 }
 
 /** Events of one builder are told of its only host, or of all hosts at once. */
-function eventsOf(stage: Stage, hosts: readonly Host[], { report }: Tools): BuilderEvents {
+export function eventsOf(stage: Stage, hosts: readonly Host[], { report }: Tools): BuilderEvents {
   const host = hosts.length === 1 ? (hosts[0]?.name ?? '') : ''
   return {
     progress: (text) => report({ kind: 'progress', host, stage, text }),
     warning: (text) => report({ kind: 'warning', host, text }),
+    note: (text) => report({ kind: 'note', host, stage, text }),
     log: (line) => report({ kind: 'log', host, stage, line }),
   }
 }

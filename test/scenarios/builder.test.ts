@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { BuilderEvents, EvaluationOptions } from '../../lib/builders/builder.ts'
-import { sshBuilder } from '../../lib/builders/ssh.ts'
+import { builderOf } from '../../lib/builders/compose.ts'
+import { nixMachine } from '../../lib/builders/nix-machine.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
 import { commandLine } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
@@ -105,6 +106,7 @@ class Workplace {
     return {
       progress: (text) => void this.progress.push(text),
       warning: (text) => void this.warnings.push(text),
+      note: (text) => void this.progress.push(text),
       log: () => undefined,
     }
   }
@@ -112,9 +114,9 @@ class Workplace {
   builder(test: Test, name: string, directory = this.repository) {
     const here = localMachine()
     const inputs = new Map([['secrets', this.secrets]])
-    const builder = sshBuilder({ name, here, flake: directory, inputs, connect: async () => overSsh(name) })
-    test.teardown(() => Promise.all([builder.close(), here.close()]))
-    return builder
+    const machine = nixMachine({ name, here, flake: directory, inputs, connect: async () => overSsh(name) })
+    test.teardown(() => Promise.all([machine.close(), here.close()]))
+    return builderOf(name, machine, machine)
   }
 
   /** The derivation that our way gives. */
@@ -291,15 +293,15 @@ t.test('a lock file that lacks an input is not completed in silence', { skip }, 
   await ssh('forge', 'rm -rf other; mkdir other; echo data > other/data')
   workplace.write('flake.nix', flake.replace('path:/nowhere', 'path:/home/builder/other'))
   const here = localMachine()
-  const builder = sshBuilder({
+  const machine = nixMachine({
     name: 'forge',
     here,
     flake: workplace.repository,
     inputs: new Map(),
     connect: async () => overSsh('forge'),
   })
-  t.teardown(() => Promise.all([builder.close(), here.close()]))
-  await builder.evaluate(['erin'], noOptions, workplace.events, signal)
+  t.teardown(() => Promise.all([machine.close(), here.close()]))
+  await machine.evaluate(['erin'], noOptions, workplace.events, signal)
   t.match(
     workplace.warnings[0],
     /^flake\.lock does not fit flake\.nix: run nix flake lock and commit it.*\n.*'secrets'/s,

@@ -18,6 +18,7 @@ export function judge(offered: Buffer, host: KnownHost, config: HostConfig): Ver
   if (host.keys.some((known) => known.marker === 'cert-authority'))
     throw new BeyondSsh2(`${host.name} is known by a certificate authority`)
   // OpenSSH takes another type of key for a new one and not for a changed one. That is what an impostor would offer.
+  if (host.pinnedIn !== undefined) throw otherThanPinned(offered, host, plain)
   if (plain.length > 0) throw changedKey(offered, host, plain)
   if (host.elsewhere.some((known) => known.marker === undefined && same(known))) return 'known'
   const checking = config.one('stricthostkeychecking') ?? 'ask'
@@ -36,6 +37,18 @@ function changedKey(offered: Buffer, host: KnownHost, known: readonly KnownKey[]
     hints: [
       'if the machine was installed anew, compare the fingerprint offered with the one its console shows: ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub',
       ...files.map((file) => `then forget the old key: ssh-keygen -R '${host.name}' -f '${file}'`),
+    ],
+  })
+}
+
+function otherThanPinned(offered: Buffer, host: KnownHost, pinned: readonly KnownKey[]): Problem {
+  return new Problem(`${host.name} has another host key than the pinned one; somebody may be in between`, {
+    detail: [
+      `offered: ${shown(offered)}`,
+      ...pinned.map((one) => `pinned:  ${shown(one.key)} (${host.pinnedIn})`),
+    ].join('\n'),
+    hints: [
+      'if those who run it say that they have changed it, pin the new one: hostKey of the builder, in hosts.yaml',
     ],
   })
 }

@@ -1,0 +1,42 @@
+/** One login for as long as it holds, and a Nix daemon's streams over it. */
+import type { Machine } from '../machine/machine.ts'
+import type { Store } from '../nix/store.ts'
+import { openStore } from '../nix/worker-protocol.ts'
+
+export interface Connection {
+  /** The login there is, or a new one when there is none or it went away. */
+  machine(signal: AbortSignal): Promise<Machine>
+  close(): Promise<void>
+}
+
+export function connectionBy(connect: (signal: AbortSignal) => Promise<Machine>): Connection {
+  let current: Promise<Machine> | undefined
+  return {
+    machine(signal) {
+      if (current !== undefined) return current
+      const fresh = connect(signal)
+      current = fresh
+      const forget = () => {
+        if (current === fresh) current = undefined
+      }
+      fresh.then((there) => there.closed).then(forget, forget)
+      return fresh
+    },
+    async close() {
+      const there = await current?.catch(() => undefined)
+      await there?.close()
+    },
+  }
+}
+
+/** Starts a daemon that speaks on its standard streams, and greets it. */
+export async function openDaemon(machine: Machine, argv: readonly string[], signal: AbortSignal): Promise<Store> {
+  const channel = await machine.open({ argv }, signal)
+  return await openStore({
+    input: channel.stdin,
+    output: channel.stdout,
+    errorOutput: () => channel.errorOutput(),
+    closed: channel.exit,
+    close: () => channel.close(),
+  })
+}

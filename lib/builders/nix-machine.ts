@@ -1,0 +1,55 @@
+/** A machine with a shell, git and Nix: it gets the flake's source, evaluates and builds. */
+import type { Machine } from '../machine/machine.ts'
+import type { StorePath } from '../nix/store-path.ts'
+import type { BootFile, BuildStore, Evaluator } from './builder.ts'
+import { connectionBy, openDaemon } from './connection.ts'
+import { evaluateOn } from './evaluate.ts'
+
+export interface NixMachineParts {
+  /** The name in hosts.yaml. */
+  readonly name: string
+  /** Logs in anew. */
+  connect(signal: AbortSignal): Promise<Machine>
+  /** This machine. */
+  readonly here: Machine
+  /** A directory here (absolute) or any flake reference. */
+  readonly flake: string
+  /** Inputs of the flake that are given from here: name to directory (absolute) or reference. */
+  readonly inputs: ReadonlyMap<string, string>
+}
+
+export type NixMachine = Evaluator & BuildStore
+
+// Nix may be outside the search path of a shell that is no login shell (a multi-user installation on another system).
+const daemonScript = `PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
+exec nix-daemon --stdio`
+
+const bootFilesScript = `for part in kernel initrd; do
+  [ ! -e "$1/$part" ] || echo "$(wc -c < "$1/$part")" "$(readlink -f "$1/$part")"
+done`
+
+export function nixMachine({ name, connect, here, flake, inputs }: NixMachineParts): NixMachine {
+  const { machine, close } = connectionBy(connect)
+
+  async function bootFiles(toplevel: StorePath, signal: AbortSignal): Promise<BootFile[] | undefined> {
+    const there = await machine(signal)
+    const { code, stdout } = await there.run({ argv: ['sh', '-c', bootFilesScript, 'sh', toplevel] }, { signal })
+    if (code !== 0) return undefined
+    return stdout.split('\n').flatMap((line) => {
+      const [, size, path] = /^ *(\d+) (\S+)$/.exec(line) ?? []
+      return size === undefined || path === undefined ? [] : [{ path, size: Number(size) }]
+    })
+  }
+
+  return {
+    name,
+    async evaluate(configurations, options, events, signal) {
+      const there = await machine(signal)
+      return await evaluateOn({ here, there, flake, inputs }, { configurations, options, events, signal })
+    },
+    openStore: async (signal) => openDaemon(await machine(signal), ['sh', '-c', daemonScript], signal),
+    bootFiles,
+    whereLogIs: (derivation) => `see the whole log: nix log ${derivation} (on ${name})`,
+    close,
+  }
+}
