@@ -36,6 +36,7 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
     const from = await evaluator.openStore(signal)
     try {
       const roots = await keep(from, derivations, () => evaluateAgain(work))
+      if (roots.length === 0) return
       const { closurePaths, sentPaths, sentBytes } = await transfer({
         roots,
         from: { store: from, name: `the store of ${evaluator.name}` },

@@ -29,14 +29,27 @@ export function connectionBy(connect: (signal: AbortSignal) => Promise<Machine>)
   }
 }
 
-/** Starts a daemon that speaks on its standard streams, and greets it. */
-export async function openDaemon(machine: Machine, argv: readonly string[], signal: AbortSignal): Promise<Store> {
+/** Starts a daemon that speaks on its standard streams, and greets it. `after` is called when the store is closed. */
+export async function openDaemon(
+  machine: Machine,
+  argv: readonly string[],
+  signal: AbortSignal,
+  after: () => void = () => {},
+): Promise<Store> {
   const channel = await machine.open({ argv }, signal)
+  let isOutOfReach = false
+  const closed = channel.exit.then(({ lost }) => {
+    isOutOfReach = lost
+  })
   return await openStore({
     input: channel.stdin,
     output: channel.stdout,
     errorOutput: () => channel.errorOutput(),
-    closed: channel.exit,
-    close: () => channel.close(),
+    closed,
+    isOutOfReach: () => isOutOfReach,
+    close() {
+      channel.close()
+      after()
+    },
   })
 }

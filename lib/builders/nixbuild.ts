@@ -38,7 +38,8 @@ const variable = (name: string) => `NIXBUILDNET_${name.toUpperCase().replaceAll(
 /** The action still sends the older name `token` as well. */
 const withToken = (login: Login, token: string): Login => ({
   ...login,
-  options: { ...login.options, User: 'authtoken', PreferredAuthentications: 'none', PubkeyAuthentication: 'no' },
+  destination: login.destination.replace(/^ssh:\/\/(?:[^@/]*@)?/, 'ssh://authtoken@'),
+  options: { ...login.options, PreferredAuthentications: 'none', PubkeyAuthentication: 'no' },
   environment: { ...login.environment, NIXBUILDNET_TOKEN: token, token },
 })
 

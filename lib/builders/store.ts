@@ -4,9 +4,9 @@ import { type Login, type Machine, NotLetIn } from '../machine/machine.ts'
 import type { Store } from '../nix/store.ts'
 import { Problem } from '../problem.ts'
 import type { BuildStore } from './builder.ts'
-import { connectionBy, openDaemon } from './connection.ts'
+import { openDaemon } from './connection.ts'
 import { nixbuildLog, nixbuildLogin, nixbuildWords, whatNixbuildWants, withTokenHints } from './nixbuild.ts'
-import type { BuilderSurroundings } from './surroundings.ts'
+import type { BuilderSurroundings, Secrets } from './surroundings.ts'
 
 /** Exactly the words that Nix itself sends, since a service may know no others. */
 const daemon = ['nix-daemon', '--stdio']
@@ -18,32 +18,30 @@ export function remoteStore(
   const { name } = spec
   const isNixbuild = spec.service === 'nixbuild.net'
 
+  /** Those that are open. */
+  const machines = new Set<Machine>()
+
   async function connect(signal: AbortSignal): Promise<Machine> {
-    const token = spec.token && (await secret(spec.token))
-    const own: Login = {
-      name,
-      destination: spec.destination,
-      elevation: 'none',
-      ...(spec.hostKey && pinned(spec.hostKey)),
+    const token = spec.token && (await secret(spec.token, secrets))
+    const login = loginOf(spec)
+    try {
+      const machine = await network.connect(isNixbuild ? nixbuildLogin(login, spec, token) : login, signal)
+      machines.add(machine)
+      void machine.closed.then(() => machines.delete(machine))
+      return machine
+    } catch (error) {
+      throw isNixbuild && error instanceof NotLetIn ? whatNixbuildWants(error, spec) : error
     }
-    const login = { ...own, ...(spec.identityFile !== undefined && withKey(spec.identityFile)) }
-    return await network.connect(isNixbuild ? nixbuildLogin(login, spec, token) : login, signal)
   }
 
-  const secret = (source: TokenSource) => ('file' in source ? secrets.file(source.file) : secrets.variable(source.env))
-
-  const { machine, close } = connectionBy((signal) =>
-    connect(signal).catch((error: unknown) => {
-      throw isNixbuild && error instanceof NotLetIn ? whatNixbuildWants(error, spec) : error
-    }),
-  )
-
+  /** A login for each, as Nix does it: a service need not know of several commands over one. */
   async function openStore(signal: AbortSignal): Promise<Store> {
-    const there = await machine(signal)
+    const machine = await connect(signal)
     try {
-      return await openDaemon(there, daemon, signal)
+      return await openDaemon(machine, daemon, signal, () => void machine.close())
     } catch (error) {
-      throw spec.token && error instanceof Problem ? withTokenHints(error) : error
+      void machine.close()
+      throw spec.token && error instanceof Problem && error.kind === 'failed' ? withTokenHints(error) : error
     }
   }
 
@@ -55,10 +53,22 @@ export function remoteStore(
     whereLogIs: (derivation) =>
       isNixbuild ? nixbuildLog(derivation) : `see the whole log on the machine of ${name}: nix log ${derivation}`,
     ...(isNixbuild && { ownWords: nixbuildWords }),
-    close,
+    async close() {
+      await Promise.all([...machines].map((machine) => machine.close()))
+    },
   }
 }
 
-const pinned = (hostKey: string) => ({ hostKey: { key: hostKey, from: 'hosts.yaml' } })
+const secret = (source: TokenSource, secrets: Secrets) =>
+  'file' in source ? secrets.file(source.file) : secrets.variable(source.env)
 
-const withKey = (file: string) => ({ options: { IdentityFile: file, IdentitiesOnly: 'yes' } })
+const loginOf = ({ name, destination, hostKey, identityFile }: StoreSpec): Login => ({
+  name,
+  destination,
+  elevation: 'none',
+  ...(hostKey !== undefined && { hostKey: { key: hostKey, from: 'hosts.yaml' } }),
+  // A percent sign would begin one of ssh's own tokens.
+  ...(identityFile !== undefined && {
+    options: { IdentityFile: identityFile.replaceAll('%', '%%'), IdentitiesOnly: 'yes' },
+  }),
+})

@@ -36,7 +36,9 @@ t.test('a token is in variables alone, never among the options', (t) => {
       return !JSON.stringify(rest).includes(JSON.stringify(token).slice(1, -1))
     }),
   )
-  t.match(nixbuildLogin(login, spec, 'x').options, { User: 'authtoken', PreferredAuthentications: 'none' })
+  t.match(nixbuildLogin(login, spec, 'x').options, { PreferredAuthentications: 'none' })
+  for (const destination of ['ssh://eu.nixbuild.net:2223', 'ssh://me@eu.nixbuild.net:2223'])
+    t.equal(nixbuildLogin({ ...login, destination }, spec, 'x').destination, 'ssh://authtoken@eu.nixbuild.net:2223')
   t.end()
 })
 

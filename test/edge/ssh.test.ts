@@ -476,6 +476,20 @@ test('a login may have a key and variables of its own, and their values are in n
   }
 })
 
+test('a login without any key is one of a kind: let in or not', withSshd, async (t) => {
+  const bench = new Bench(t)
+  bench.key('id')
+  const sshd = await bench.sshd()
+  const [type, key] = sshd.hostKey('ed25519').split(' ')
+  const network = sshNetwork({ configFile: bench.config(plainAndOpenssh(sshd).join('\n')) })
+  for (const destination of ['plain', 'openssh']) {
+    const hostKey = { key: `${type} ${key}`, from: 'here' }
+    const options = { PreferredAuthentications: 'none', PubkeyAuthentication: 'no' }
+    const problem = await refused(t, network.connect({ ...login(destination), hostKey, options }))
+    t.ok(problem instanceof NotLetIn, `${destination}: ${problem.message}`)
+  }
+})
+
 test('keys of a type that the configuration leaves out are not offered', withSshd, async (t) => {
   const bench = new Bench(t)
   bench.key('id', { type: 'rsa' })

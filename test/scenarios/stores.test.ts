@@ -8,7 +8,8 @@ let stage: Stage
 let store: Record<string, unknown>
 
 before(async () => {
-  stage = await setStage({ others: ['standin'], defaults: { builder: 'nixbuild' } })
+  const activation = { timeout: '60s', confirmWithin: '40s', settle: '0s' }
+  stage = await setStage({ others: ['standin'], defaults: { builder: 'nixbuild', activation } })
   const hostKey = lab.publicKey(lab.hostKey('standin')).split(' ').slice(0, 2).join(' ')
   store = { store: 'ssh-ng://eu.nixbuild.net', evaluateOn: 'forge', hostKey }
 })
@@ -54,6 +55,37 @@ async function refused(t: Test, ...words: readonly string[]) {
   for (const word of words) t.match(told, word)
   sameAsBefore(t, was, await stage.facts('dave'))
 }
+
+/** As its user on the control machine, to the stand-in: with `ssh`'s options, as a user, a command. */
+const knock = (options: string, user: string, command: string) => {
+  const known = '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes'
+  return lab.ssh('control', `ssh ${known} ${options} ${user}@eu.nixbuild.net ${command}`)
+}
+
+test('the stand-in does what is documented of the service: the key counts, whatever the user is called', async (t) => {
+  for (const user of ['ops', 'root', 'some.body']) {
+    t.match(await knock('', user, 'api ssh-keys'), { code: 0, stdout: '"comment":"control@lab"' })
+  }
+  t.match(await knock('-p 2223', 'ops', 'api ssh-keys'), { code: 0 })
+  t.match(await knock('', 'ops', 'id'), { code: 1, stdout: '', stderr: 'this command is not supported' })
+  t.match(await knock('-tt', 'ops', 'shell'), { stderr: 'PTY allocation request failed' })
+  await stage.onControl(
+    'rm -f other*; ssh-keygen -q -t ed25519 -N "" -C "" -f other-key; ssh-keygen -q -t rsa -N "" -f other-rsa',
+  )
+  const other = '-i other-key -o IdentitiesOnly=yes'
+  const denied = { code: 255, stderr: 'Permission denied (publickey)' }
+  t.match(await knock(other, 'ops', 'api ssh-keys'), denied)
+  const key = (await stage.onControl('cat other-key.pub')).trim()
+  t.match(await knock('', 'ops', `api ssh-keys add ${key} laptop`), { code: 0 })
+  t.match(await knock('', 'ops', `api ssh-keys add ${key} laptop`), { code: 1, stderr: 'registered already' })
+  const rsa = (await stage.onControl('cat other-rsa.pub')).trim()
+  t.match(await knock('', 'ops', `api ssh-keys add ${rsa}`), { code: 1, stderr: 'only ssh-ed25519 keys' })
+  t.match(await knock(other, 'ops', 'api ssh-keys'), { code: 0, stdout: '"comment":"laptop"' })
+  t.match(await knock('', 'ops', `api ssh-keys remove ${key}`), { code: 0 })
+  t.match(await knock(other, 'ops', 'api ssh-keys'), denied)
+  const signing = '"keyName":"nixbuild.net/STANDIN-1"'
+  t.match(await knock('', 'ops', 'api settings signing-key-for-builds --show'), { code: 0, stdout: signing })
+})
 
 test('forge evaluates, the store builds, and only what it lacks is sent to it', async (t) => {
   await buildWith({ settings: { 'max-cpu': 2 }, tags: { host: 'dave' } })
@@ -139,9 +171,8 @@ function watchArguments(machines: readonly string[], text: string) {
 }
 
 test('a token in place of a key: from a file or a variable, and nowhere else to be found', async (t) => {
-  const key = ['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR']
-  const administration = `ssh ${key.map((one) => `-o ${one}`).join(' ')} eu.nixbuild.net`
-  await stage.onControl(`${administration} api tokens create | sed 's/.*:"//; s/".*//' > token; chmod 644 token`)
+  const { stdout } = await knock('', 'ops', 'api tokens create')
+  await stage.onControl('cat > token; chmod 644 token', (JSON.parse(stdout) as { token: string }).token)
   const token = (await stage.onControl('cat token')).trim()
   t.match(token, /^[0-9a-f]{64}$/)
   await buildWith({ token: { file: '/home/ops/token' } })
@@ -180,8 +211,8 @@ test('a token in place of a key: from a file or a variable, and nowhere else to 
   // OpenSSH's own client does this one: ssh2 knows no such command.
   await stage.onControl("printf '%s\\n' 'Host eu.nixbuild.net' '  KnownHostsCommand /bin/true' >> .ssh/config")
   const again = watchArguments(machines, token)
-  const byVariable = await stage.deployHost('dave')
-  t.match(byVariable, { code: 0, outcome: { kind: 'deployed' }, stderr: "using OpenSSH's client: knownhostscommand" })
+  const byVariable = await stage.deploy('build', 'dave')
+  t.match(byVariable, { code: 0, stderr: "using OpenSSH's client: knownhostscommand" })
   t.same(again.stop(), [])
 
   await stage.onControl('echo 0000 > token')

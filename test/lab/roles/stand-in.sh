@@ -48,6 +48,7 @@ UsePAM no
 StrictModes no
 PubkeyAcceptedAlgorithms ssh-ed25519
 DisableForwarding yes
+MaxSessions 1
 ExposeAuthInfo yes
 AcceptEnv NIXBUILDNET_* token
 Match User $USER_NAME
