@@ -1,7 +1,8 @@
 /** One builder of two: somebody who evaluates, and a store that builds. */
+import { formatBytes } from '../format.ts'
 import type { Store } from '../nix/store.ts'
 import type { DerivationPath } from '../nix/store-path.ts'
-import { megabytes, transfer } from '../nix/transfer.ts'
+import { transfer } from '../nix/transfer.ts'
 import { Problem } from '../problem.ts'
 import type { BuildStore, Builder, BuilderEvents, EvaluationOptions, Evaluator } from './builder.ts'
 import { keep, realise } from './realise.ts'
@@ -45,12 +46,12 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
         whenUntrusted: `${store.name} takes only what is signed or content-addressed, which a built path among the sources is not`,
         onMove() {},
         onProgress({ pathsDone, pathsTotal, bytesDone, bytesTotal }) {
-          const amount = `${megabytes(bytesDone)} of ${megabytes(bytesTotal)}`
+          const amount = `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}`
           events.progress(`sending derivations to ${store.name}, ${pathsDone}/${pathsTotal} paths, ${amount}`)
         },
         signal,
       })
-      const amount = `${sentPaths} of ${closurePaths} paths, ${megabytes(sentBytes)}`
+      const amount = `${sentPaths} of ${closurePaths} paths, ${formatBytes(sentBytes)}`
       events.note(`derivations and sources sent to ${store.name}: ${amount}`)
     } finally {
       from.close()

@@ -1,5 +1,6 @@
 /** From the builder to the host through this machine. */
-import { megabytes, transfer } from '../nix/transfer.ts'
+import { formatBytes } from '../format.ts'
+import { transfer } from '../nix/transfer.ts'
 import { Problem } from '../problem.ts'
 import type { CopyRequest, CopyStrategy } from './copy.ts'
 
@@ -17,7 +18,7 @@ export const relay: CopyStrategy = (request) =>
   })
 
 async function noRoom({ whatToFree }: CopyRequest, freeBytes: number, needed: number): Promise<Problem> {
-  const missing = megabytes(needed - freeBytes)
-  const room = `the host lacks ${megabytes(needed)}, and has room for ${megabytes(freeBytes)}`
+  const missing = formatBytes(needed - freeBytes)
+  const room = `the host lacks ${formatBytes(needed)}, and has room for ${formatBytes(freeBytes)}`
   return new Problem(`${room}: ${missing} are missing`, { hints: whatToFree ? [await whatToFree()] : [] })
 }

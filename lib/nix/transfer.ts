@@ -2,6 +2,7 @@
  * A closure from one store to another, through this machine: one pass over two connections, nothing on disk, and no
  * more in memory than what is between two pieces of a NAR.
  */
+import { formatBytes } from '../format.ts'
 import { Problem, partsOf } from '../problem.ts'
 import { activities } from './activity.ts'
 import type { Nar, NixEvent, PathInfo, Store } from './store.ts'
@@ -127,7 +128,7 @@ async function send(request: TransferRequest, missing: readonly PathInfo[]): Pro
     const arrived = totalSize(missing.slice(0, pathsDone))
     const hints = [
       ...(to.store.trusted === false ? [request.whenUntrusted] : []),
-      `${pathsDone} of ${missing.length} paths (${megabytes(arrived)} of ${megabytes(bytesTotal)}) arrived and stay there`,
+      `${pathsDone} of ${missing.length} paths (${formatBytes(arrived)} of ${formatBytes(bytesTotal)}) arrived and stay there`,
       `the next run goes on with ${missing[pathsDone]?.path}`,
     ]
     throw source.failed ? notOutOfReach(told(error, from, hints)) : told(error, to, hints)
@@ -175,5 +176,3 @@ const interrupted = (signal: AbortSignal): Problem =>
   signal.reason instanceof Problem ? signal.reason : new Problem('the copy was interrupted', { kind: 'interrupted' })
 
 const totalSize = (infos: readonly PathInfo[]): number => infos.reduce((sum, info) => sum + info.narSize, 0)
-
-export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`

@@ -99,8 +99,8 @@ t.test('derivations and their sources go from the evaluator to the store, which 
     'nixbuild: build 1',
     'nixbuild: closed',
   ])
-  t.match(told, ['sending derivations to nixbuild, 0/1 paths, 0.0 MB of 0.0 MB'])
-  t.equal(told.at(-1), 'derivations and sources sent to nixbuild: 1 of 2 paths, 0.0 MB')
+  t.match(told, ['sending derivations to nixbuild, 0/1 paths, 0 B of 5 B'])
+  t.equal(told.at(-1), 'derivations and sources sent to nixbuild: 1 of 2 paths, 5 B')
 })
 
 t.test('the evaluator is not asked for what the store has', async (t) => {

@@ -206,7 +206,7 @@ t.test('a failure says at which end it was, what arrived and what is next, and c
   t.equal(refused.detail, 'No space left on device')
   t.same(refused.hints, [
     'the host takes only signed paths from this login: deploy as root or with sudo',
-    '1 of 2 paths (0.0 MB of 0.0 MB) arrived and stay there',
+    '1 of 2 paths (12 B of 24 B) arrived and stay there',
     `the next run goes on with ${system.path}`,
   ])
   t.same(host.asked.slice(-2), ['from: closed', 'to: closed'])
