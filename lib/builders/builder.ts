@@ -78,8 +78,12 @@ export interface BuildStore {
 export interface Builder {
   readonly name: string
   evaluate: Evaluator['evaluate']
-  /** What `build` would build and fetch. The derivations are in the store afterwards. */
-  missing(derivations: readonly DerivationPath[], events: BuilderEvents, signal: AbortSignal): Promise<Missing>
+  /** What `build` would build and fetch, for each by itself. The derivations are in the store afterwards. */
+  missing(
+    derivations: readonly DerivationPath[],
+    events: BuilderEvents,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<DerivationPath, Missing | Problem>>
   /** Realises the derivations; by derivation, the store path of `out` or why there is none. */
   build(
     derivations: readonly DerivationPath[],

@@ -1,11 +1,11 @@
 /** One builder of two: somebody who evaluates, and a store that builds. */
 import { formatBytes } from '../format.ts'
-import type { Store } from '../nix/store.ts'
+import type { Missing, Store } from '../nix/store.ts'
 import type { DerivationPath } from '../nix/store-path.ts'
 import { transfer } from '../nix/transfer.ts'
 import { Problem } from '../problem.ts'
 import type { BuildStore, Builder, BuilderEvents, EvaluationOptions, Evaluator } from './builder.ts'
-import { keep, realise } from './realise.ts'
+import { changed, keep, realise } from './realise.ts'
 
 interface Work {
   readonly events: BuilderEvents
@@ -78,7 +78,11 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
     name,
     evaluate,
     missing: (derivations, events, signal) =>
-      withStore({ events, signal }, async (open, supply) => open.queryMissing(await keep(open, derivations, supply))),
+      withStore({ events, signal }, async (open, supply) => {
+        const answers = new Map<DerivationPath, Missing | Problem>(derivations.map((one) => [one, changed(one)]))
+        for (const one of await keep(open, derivations, supply)) answers.set(one, await open.queryMissing([one]))
+        return answers
+      }),
     build: (derivations, events, signal) =>
       withStore({ events, signal }, (open, supply) =>
         realise({ store: open, supply, about: store }, derivations, events),

@@ -81,7 +81,8 @@ function outcome(built: BuildResult, { parts, activities, said }: Told): StorePa
   })
 }
 
-const changed = (derivation: DerivationPath) =>
+/** For a derivation that can't be made again. */
+export const changed = (derivation: DerivationPath) =>
   new Problem(`${shortName(derivation)} is no longer what the flake evaluates to`, {
     stage: 'build',
     hints: ['the source was changed during the deployment, and the garbage collector ran: deploy again'],
