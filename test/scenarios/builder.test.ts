@@ -112,11 +112,16 @@ class Workplace {
   }
 
   builder(test: Test, name: string, directory = this.repository) {
+    const machine = this.machine(test, name, directory)
+    return builderOf(name, machine, machine)
+  }
+
+  machine(test: Test, name: string, directory = this.repository) {
     const here = localMachine()
     const inputs = new Map([['secrets', this.secrets]])
     const machine = nixMachine({ name, here, flake: directory, inputs, connect: async () => overSsh(name) })
     test.teardown(() => Promise.all([machine.close(), here.close()]))
-    return builderOf(name, machine, machine)
+    return machine
   }
 
   /** The derivation that our way gives. */
@@ -287,6 +292,35 @@ t.test('derivations that were collected after the evaluation are evaluated once 
   const built = await builder.build([dave.derivation], workplace.events, signal)
   t.match(built.get(dave.derivation), /^\/nix\/store\/.*-dave$/)
 })
+
+for (const [evaluator, store] of [
+  ['forge', 'frank'],
+  ['forge', 'grace'],
+  ['grace', 'frank'],
+  ['frank', 'grace'],
+] as const) {
+  t.test(
+    `${evaluator} evaluates and ${store} builds, which trusts nobody; what was collected comes anew`,
+    { skip },
+    async (t) => {
+      const workplace = new Workplace(t)
+      workplace.write('text', `${Math.random()}`)
+      const [from, to] = [workplace.machine(t, evaluator), workplace.machine(t, store)]
+      const builder = builderOf('both', from, to)
+      const { configurations } = await builder.evaluate(['dave'], noOptions, workplace.events, signal)
+      const dave = configurations.get('dave')
+      if (!dave || dave instanceof Problem) throw new Error('not evaluated')
+      t.equal((await ssh(evaluator, `nix-store --delete ${dave.derivation}`)).code, 0)
+      const out = (await builder.build([dave.derivation], workplace.events, signal)).get(dave.derivation)
+      t.match(await ssh(store, `cat ${out}/name`), { stdout: 'dave\n' })
+      t.equal((await ssh(evaluator, `test -e ${out}`)).code, 1, 'it was built there alone')
+      const sent = workplace.progress.filter((text) => /^derivations and sources sent/.test(text))
+      t.match(sent, [`derivations and sources sent to ${store}: 2 of 2 paths`])
+      const missing = await builder.missing([dave.derivation], workplace.events, signal)
+      t.match(missing.get(dave.derivation), { willBuild: [] })
+    },
+  )
+}
 
 t.test('a lock file that lacks an input is not completed in silence', { skip }, async (t) => {
   const workplace = new Workplace(t)
