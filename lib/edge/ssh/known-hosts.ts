@@ -24,14 +24,15 @@ export interface KnownHost {
   readonly elsewhere: readonly KnownKey[]
   /** Where a new key is written. */
   readonly userFile: string | undefined
-  /** Where its only key is written down, when no file counts. */
-  readonly pinnedIn?: string
+  /** The only key that counts, when no file does. */
+  readonly pinned?: PinnedKey
 }
 
 /** A host of which this key is known, whatever the files say. */
-export function pinnedHost(config: HostConfig, { key, from }: PinnedKey): KnownHost {
-  const only = { file: from, line: 0, key: parsePublicKey(key) ?? Buffer.alloc(0), marker: undefined }
-  return { name: config.hostName, keys: [only], elsewhere: [], userFile: undefined, pinnedIn: from }
+export function pinnedHost(config: HostConfig, pinned: PinnedKey): KnownHost {
+  const key = parsePublicKey(pinned.key) ?? Buffer.alloc(0)
+  const only = { file: pinned.from, line: 0, key, marker: undefined }
+  return { name: config.hostName, keys: [only], elsewhere: [], userFile: undefined, pinned }
 }
 
 export async function knownHost(config: HostConfig, signal: AbortSignal): Promise<KnownHost> {

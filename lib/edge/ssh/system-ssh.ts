@@ -16,6 +16,7 @@ import type { DestinationArguments } from './destination.ts'
 import { withoutLanguage } from './environment.ts'
 import { type ConfigSource, configArguments, type HostConfig, type HostConfigs } from './host-config.ts'
 import { patienceOf } from './keepalive.ts'
+import { otherThanPinned } from './trust.ts'
 import { address } from './unreachable.ts'
 
 export interface SystemSshTarget {
@@ -87,7 +88,7 @@ export async function systemSsh(target: SystemSshTarget, signal: AbortSignal): P
     await closed
   }
   try {
-    await loggedIn(connection, config, signal)
+    await loggedIn(connection, target, signal)
   } catch (error) {
     await close()
     throw error
@@ -128,6 +129,9 @@ async function pinned({ key }: PinnedKey, place: string): Promise<string[]> {
     ...option('KnownHostsCommand', 'none'),
     ...option('HostKeyAlias', 'pinned'),
     ...option('StrictHostKeyChecking', 'yes'),
+    ...option('VerifyHostKeyDNS', 'no'),
+    ...option('NoHostAuthenticationForLocalhost', 'no'),
+    ...option('UpdateHostKeys', 'no'),
   ]
 }
 
@@ -137,7 +141,8 @@ function keepalive(config: HostConfig): string[] {
 }
 
 /** ssh runs its LocalCommand once it is logged in and listens on the control socket. */
-async function loggedIn(connection: Process, config: HostConfig, signal: AbortSignal): Promise<void> {
+async function loggedIn(connection: Process, target: SystemSshTarget, signal: AbortSignal): Promise<void> {
+  const { config, login } = target
   let leave = () => {}
   const aborted = new Promise<'aborted'>((resolve) => {
     leave = () => resolve('aborted')
@@ -150,6 +155,10 @@ async function loggedIn(connection: Process, config: HostConfig, signal: AbortSi
   if (first === 'aborted') throw signal.reason
   if (first === 'in') return
   const detail = connection.errorOutput().trim()
+  if (login.hostKey && detail.includes('Host key verification failed')) {
+    const offered = /^SHA256:[A-Za-z0-9+/]+/m.exec(detail)?.[0] ?? 'another type of key'
+    throw otherThanPinned(config.hostName, offered, login.hostKey)
+  }
   const Why = /: Permission denied \(/.test(detail) ? NotLetIn : Problem
   throw new Why(`ssh could not log in to ${address(config)}`, {
     kind: 'unreachable',
