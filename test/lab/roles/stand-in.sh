@@ -49,6 +49,7 @@ StrictModes no
 PubkeyAcceptedAlgorithms ssh-ed25519
 DisableForwarding yes
 MaxSessions 1
+PerSourcePenalties no
 ExposeAuthInfo yes
 AcceptEnv NIXBUILDNET_* token
 Match User $USER_NAME
