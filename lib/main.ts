@@ -83,32 +83,45 @@ interface Parts {
 }
 
 async function openTools({ inventory, report, terminal, interrupts }: Parts): Promise<OpenTools> {
-  const [clock, files, identity, local, probe, processes, ssh, builders, activation] = await Promise.all([
-    import('./edge/clock.ts'),
-    import('./edge/files.ts'),
-    import('./edge/identity.ts'),
-    import('./edge/local-machine.ts'),
-    import('./edge/probe.ts'),
-    import('./edge/process.ts'),
-    import('./edge/ssh.ts'),
-    import('./builders/index.ts'),
-    import('./activation/host-program.ts'),
-  ])
+  const [clock, files, identity, local, probe, processes, ssh, builders, stores, nixbuild, activation] =
+    await Promise.all([
+      import('./edge/clock.ts'),
+      import('./edge/files.ts'),
+      import('./edge/identity.ts'),
+      import('./edge/local-machine.ts'),
+      import('./edge/probe.ts'),
+      import('./edge/process.ts'),
+      import('./edge/ssh.ts'),
+      import('./builders/index.ts'),
+      import('./builders/store.ts'),
+      import('./builders/nixbuild.ts'),
+      import('./activation/host-program.ts'),
+    ])
   const here = local.localMachine()
   const network = ssh.sshNetwork({
     password: (name) => terminal.askHidden(`sudo password for ${name}: `, interrupts.signal),
     warn: (host, text) => report({ kind: 'warning', host, text }),
     trace: (host, line) => report({ kind: 'log', host, stage: 'preflight', line }),
   })
-  const made = builders.openBuilders(inventory.builders, { network, here, secrets: files.secrets, source: inventory })
+  const { secrets } = files
+  const made = builders.openBuilders(inventory.builders, { network, here, secrets, source: inventory })
+  const account = nixbuild.nixbuildAccount(inventory.builders)
   return {
     tools: {
       network,
       clock: clock.systemClock,
-      program: activation.hostProgram(await files.readHostProgramParts()),
+      program: activation.hostProgram(await files.readHostProgramParts('activation')),
       checkEdge: probe.checkEdge(inventory.directory, processes.runProcess),
       report,
       who: identity.whoAmI(),
+      keys: {
+        program: async () => {
+          const { keysProgram } = await import('./keys/program.ts')
+          return keysProgram(await files.readHostProgramParts('keys'))
+        },
+        builders: inventory.builders,
+        login: (signal) => stores.connectToStore(account, { network, secrets }, signal),
+      },
       randomHex: identity.randomHex,
       builder: made.get,
       signal: interrupts.signal,

@@ -29,7 +29,9 @@ export function compiled(): Compiled {
     mkdirSync(dirname(target), { recursive: true })
     writeFileSync(target, outputText)
   }
-  cpSync(join(root, 'lib/activation/host'), join(directory, 'dist/lib/activation/host'), { recursive: true })
+  for (const part of ['activation', 'keys']) {
+    cpSync(join(root, `lib/${part}/host`), join(directory, `dist/lib/${part}/host`), { recursive: true })
+  }
   cpSync(join(root, 'bin'), join(directory, 'bin'), { recursive: true })
   cpSync(join(root, 'package.json'), join(directory, 'package.json'))
   symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'))

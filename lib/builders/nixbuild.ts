@@ -2,21 +2,15 @@
  * nixbuild.net, as documented (docs.nixbuild.net): a store that builds, reached with an Ed25519 key of the account or
  * with a token. Whatever user logs in with a key, the key alone counts.
  */
-import type { StoreSpec } from '../inventory/inventory.ts'
+import { nixbuildKeyCommands } from '../inventory/builders.ts'
+import type { Inventory, StoreSpec } from '../inventory/inventory.ts'
 import type { Login } from '../machine/machine.ts'
 import { shortName } from '../nix/activity.ts'
+import { nixbuildHost, nixbuildHostKey } from '../nix/nixbuild.ts'
 import { Problem, partsOf } from '../problem.ts'
-
-/** docs.nixbuild.net/getting-started; the official GitHub action has the same one. */
-const published = {
-  key: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPIQCZc54poJ8vqawd8TraNryQeJnvH1eLpIDgbiqymM',
-  from: 'docs.nixbuild.net/getting-started',
-}
 
 /** The SSH options of the same page. `PubkeyAcceptedKeyTypes` is the name that old and new versions of OpenSSH know. */
 const options = { PubkeyAcceptedKeyTypes: 'ssh-ed25519', ServerAliveInterval: '60', IPQoS: 'throughput' }
-
-const host = 'eu.nixbuild.net'
 
 /** The login with all that the service wants to see, in place of what hosts.yaml doesn't say. */
 export function nixbuildLogin(login: Login, { settings, tags }: StoreSpec, token: string | undefined): Login {
@@ -26,7 +20,7 @@ export function nixbuildLogin(login: Login, { settings, tags }: StoreSpec, token
   ]
   const known: Login = {
     ...login,
-    hostKey: login.hostKey ?? published,
+    hostKey: login.hostKey ?? nixbuildHostKey,
     options: { ...options, ...login.options },
     environment: Object.fromEntries(variables),
   }
@@ -43,6 +37,24 @@ const withToken = (login: Login, token: string): Login => ({
   environment: { ...login.environment, NIXBUILDNET_TOKEN: token, token },
 })
 
+/** The account at nixbuild.net: that of the first builder that is there, or else as the SSH configuration says. */
+export function nixbuildAccount(builders: Inventory['builders']): StoreSpec {
+  for (const spec of builders.values()) if (spec.kind === 'store' && spec.service === 'nixbuild.net') return spec
+  return {
+    kind: 'store',
+    name: 'nixbuild.net',
+    destination: `ssh://${nixbuildHost}`,
+    evaluateOn: '',
+    service: 'nixbuild.net',
+    identityFile: undefined,
+    hostKey: undefined,
+    token: undefined,
+    keyCommands: nixbuildKeyCommands,
+    settings: new Map(),
+    tags: new Map(),
+  }
+}
+
 /** In two lines: what is missing, and how to get it. */
 export function whatNixbuildWants(refusal: Problem, { token, identityFile }: StoreSpec): Problem {
   if (token !== undefined)
@@ -52,7 +64,7 @@ export function whatNixbuildWants(refusal: Problem, { token, identityFile }: Sto
     ...partsOf(refusal),
     hints: [
       `it takes Ed25519 keys of an account (https://nixbuild.net): make one with ssh-keygen -t ed25519, and ${way}`,
-      `have it added with a key that the account has: ssh ${host} shell, then: ssh-keys add ssh-ed25519 AAAA…`,
+      `have it added with a key that the account has: ssh ${nixbuildHost} shell, then: ssh-keys add ssh-ed25519 AAAA…`,
     ],
   })
 }
@@ -63,7 +75,7 @@ export const withTokenHints = (problem: Problem): Problem =>
     ...partsOf(problem),
     hints: [
       ...problem.hints,
-      `make a token that may build, with a key of the account: ssh ${host} shell`,
+      `make a token that may build, with a key of the account: ssh ${nixbuildHost} shell`,
       'then: tokens create -p store:read -p store:write -p build:read -p build:write',
     ],
   })
@@ -75,4 +87,4 @@ export function nixbuildWords(line: string): string | undefined {
 }
 
 export const nixbuildLog = (derivation: string): string =>
-  `nixbuild.net keeps the whole log of ${shortName(derivation)}: ssh ${host} shell, then help builds`
+  `nixbuild.net keeps the whole log of ${shortName(derivation)}: ssh ${nixbuildHost} shell, then help builds`

@@ -22,16 +22,10 @@ export function remoteStore(
   const machines = new Set<Machine>()
 
   async function connect(signal: AbortSignal): Promise<Machine> {
-    const token = spec.token && (await secret(spec.token, secrets))
-    const login = loginOf(spec)
-    try {
-      const machine = await network.connect(isNixbuild ? nixbuildLogin(login, spec, token) : login, signal)
-      machines.add(machine)
-      void machine.closed.then(() => machines.delete(machine))
-      return machine
-    } catch (error) {
-      throw isNixbuild && error instanceof NotLetIn ? whatNixbuildWants(error, spec) : error
-    }
+    const machine = await connectToStore(spec, { network, secrets }, signal)
+    machines.add(machine)
+    void machine.closed.then(() => machines.delete(machine))
+    return machine
   }
 
   /** A login for each, as Nix does it: a service need not know of several commands over one. */
@@ -56,6 +50,22 @@ export function remoteStore(
     async close() {
       await Promise.all([...machines].map((machine) => machine.close()))
     },
+  }
+}
+
+/** One login, with the key or the token that hosts.yaml names. Rejects with a Problem. The caller closes it. */
+export async function connectToStore(
+  spec: StoreSpec,
+  { network, secrets }: Pick<BuilderSurroundings, 'network' | 'secrets'>,
+  signal: AbortSignal,
+): Promise<Machine> {
+  const isNixbuild = spec.service === 'nixbuild.net'
+  const token = spec.token && (await secret(spec.token, secrets))
+  const login = loginOf(spec)
+  try {
+    return await network.connect(isNixbuild ? nixbuildLogin(login, spec, token) : login, signal)
+  } catch (error) {
+    throw isNixbuild && error instanceof NotLetIn ? whatNixbuildWants(error, spec) : error
   }
 }
 

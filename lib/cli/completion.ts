@@ -23,10 +23,11 @@ export const completion = verb({
       return 0
     }
     const { verbs } = await import('./verbs.ts')
+    const { keyActions } = await import('./keys.ts')
     const inventory = await readInventoryAt(undefined, machine).catch(() => undefined)
     const hosts = [...(inventory?.hosts.values() ?? [])]
     const tags = new Set(hosts.flatMap((host) => host.tags.map((tag) => `@${tag}`)))
-    const names = [...verbs.map(({ name }) => name), ...hosts.map(({ name }) => name), ...tags]
+    const names = [...verbs.map(({ name }) => name), ...keyActions, ...hosts.map(({ name }) => name), ...tags]
     out.print(names.filter((name) => name !== '').map((name) => [name]))
     return 0
   },

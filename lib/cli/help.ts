@@ -29,7 +29,13 @@ const exitCodeRows: readonly Row[] = [
   ['130', 'interrupted'],
 ]
 
-const placeholder = { '[host..]': ' HOST..', '<host>': ' HOST', '<host> [id]': ' HOST [ID]', '': '' } as const
+const placeholder = {
+  '[host..]': ' HOST..',
+  '[action] [host..]': ' [ACTION] HOST..',
+  '<host>': ' HOST',
+  '<host> [id]': ' HOST [ID]',
+  '': '',
+} as const
 const call = ({ name, words }: Verb) => `deploy${name && ` ${name}`}${placeholder[words]}`
 const capital = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 
@@ -43,7 +49,7 @@ const everywhere = { help: { alias: 'h', describe: 'show this' }, version: { des
 
 function optionBlocks(verb: Verb, columns: number): string[][] {
   const groups = new Map<string, Row[]>()
-  if (verb.words === '[host..]') groups.set('Hosts', [['HOST..', "names, @tags or patterns like 'pi-*'"]])
+  if (verb.words.endsWith('[host..]')) groups.set('Hosts', [['HOST..', "names, @tags or patterns like 'pi-*'"]])
   for (const [name, option] of Object.entries({ ...verb.options, ...everywhere })) {
     const { alias, describe = '', group = 'Output', value = '' } = option as Verb['options'][string]
     const term = `${alias ? `-${alias}, ` : ''}--${name}${value && ` ${value}`}`

@@ -17,7 +17,7 @@ export interface Verb<T extends OptionTable = OptionTable> {
   /** Empty for the one that needs no name. */
   readonly name: string
   /** Its words, as help shows them. */
-  readonly words: '[host..]' | '<host>' | '<host> [id]' | ''
+  readonly words: '[host..]' | '[action] [host..]' | '<host>' | '<host> [id]' | ''
   readonly summary: string
   readonly examples: readonly (readonly [line: string, meaning: string])[]
   readonly options: T

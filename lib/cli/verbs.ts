@@ -6,6 +6,7 @@ import { completion } from './completion.ts'
 import { deploy } from './deploy.ts'
 import { generations } from './generations.ts'
 import { history } from './history.ts'
+import { keys } from './keys.ts'
 import { log } from './log.ts'
 import { plan } from './plan.ts'
 import { rollback } from './rollback.ts'
@@ -25,5 +26,6 @@ export const verbs: readonly Verb[] = [
   log,
   unlock,
   clean,
+  keys,
   completion,
 ]

@@ -15,7 +15,7 @@ export async function buildToplevels(
   evaluation: EvaluationOptions,
   tools: Tools,
 ): Promise<Each<Toplevel>> {
-  refuseUnsupported(hosts, tools)
+  refuseUnsupported(hosts)
   const host = hosts.length === 1 ? (hosts[0]?.name ?? '') : ''
   tools.report({ kind: 'stage', host, stage: 'evaluate' })
   const evaluations = await evaluateHosts(hosts, evaluation, tools)
@@ -41,7 +41,7 @@ export async function planHosts(
   evaluation: EvaluationOptions,
   tools: Tools,
 ): Promise<Each<Plan>> {
-  refuseUnsupported(hosts, tools)
+  refuseUnsupported(hosts)
   const [evaluations, states] = await Promise.all([
     evaluateHosts(hosts, evaluation, tools),
     Promise.all(hosts.map((host) => statusOf(host, tools))),

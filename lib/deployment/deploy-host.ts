@@ -5,6 +5,7 @@ import { Problem, type Stage } from '../problem.ts'
 import { cleanAfterwards } from './clean.ts'
 import { copyClosure, resolveSpecialisation } from './copy-closure.ts'
 import { dryActivate } from './dry-activate.ts'
+import { warnOfKeys } from './keys.ts'
 import type { Outcome } from './outcome.ts'
 import { bootWarning, endingOf, endingOfProblem, type Gathered, nothingYet, outcomeOf } from './outcomes.ts'
 import { preflight } from './preflight.ts'
@@ -69,6 +70,7 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
   story.onPreflight?.(true)
   gathered.running = state.running
   gathered.bootId = state.bootId
+  await warnOfKeys(host, tools, await session.machine(tools.signal))
 
   const toplevel = await story.toplevel(state)
   if (toplevel instanceof Problem) throw toplevel

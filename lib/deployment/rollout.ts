@@ -22,7 +22,7 @@ const preflightPatienceMs = 5_000
 /** Worst outcome first. Rejects only for what hosts.yaml asks and can't be done, before anything is. */
 export async function rollOut(rollout: Rollout, tools: Tools): Promise<Outcome[]> {
   const { hosts, mode } = rollout
-  refuseUnsupported(hosts, tools)
+  refuseUnsupported(hosts)
   const inTurn = turns(rollout.limits)
   const unfit = new Set<string>()
   const preflights = new Map(hosts.map((host) => [host.name, withResolvers()]))

@@ -2,14 +2,10 @@
 import { copyStrategy } from '../copy/index.ts'
 import type { Host } from '../inventory/inventory.ts'
 import { Problem } from '../problem.ts'
-import type { Tools } from './tools.ts'
 
 /** Throws a Problem of kind `usage` that names the host. */
-export function refuseUnsupported(hosts: readonly Host[], tools: Pick<Tools, 'report'>): void {
+export function refuseUnsupported(hosts: readonly Host[]): void {
   for (const host of hosts) {
-    if (host.nixbuildKeys.length > 0) {
-      tools.report({ kind: 'warning', host: host.name, text: 'nixbuildKeys: nothing is done with it so far' })
-    }
     try {
       copyStrategy(host.copy.via)
       if (host.copy.compress === 'always') {

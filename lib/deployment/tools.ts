@@ -3,7 +3,9 @@ import type { HostProgram } from '../activation/host-program.ts'
 import type { Builder } from '../builders/builder.ts'
 import type { CheckEdge } from '../checks/check.ts'
 import type { Clock } from '../clock.ts'
-import type { Network } from '../machine/machine.ts'
+import type { Inventory } from '../inventory/inventory.ts'
+import type { KeysProgram } from '../keys/program.ts'
+import type { Machine, Network } from '../machine/machine.ts'
 import type { Report } from './event.ts'
 
 export interface Tools {
@@ -14,6 +16,7 @@ export interface Tools {
   readonly report: Report
   /** `user@machine`, for locks and history */
   readonly who: string
+  readonly keys: KeyTools
   /** Fresh and unguessable: hexadecimal digits. */
   randomHex(bytes: number): string
   /** The builder of that name in the inventory. One for the whole run. */
@@ -22,6 +25,14 @@ export interface Tools {
   readonly signal: AbortSignal
   /** Aborted by the second one: stop waiting, too. */
   readonly giveUp: AbortSignal
+}
+
+/** What `deploy keys` has besides: its program for hosts, and a way to the account at nixbuild.net. */
+export interface KeyTools {
+  program(): Promise<KeysProgram>
+  readonly builders: Inventory['builders']
+  /** One command for each login. Rejects with a Problem. */
+  login(signal: AbortSignal): Promise<Machine>
 }
 
 /** How many hosts may be in a stage at once. */

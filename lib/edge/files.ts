@@ -41,9 +41,9 @@ export function currentDirectory(): string {
   }
 }
 
-/** The parts of the program that does the transaction on a host, by file name; they come with this package. */
-export async function readHostProgramParts(): Promise<Map<string, string>> {
-  const directory = new URL('../activation/host/', import.meta.url)
+/** The parts of a program that runs on hosts, by file name; they come with this package. */
+export async function readHostProgramParts(of: 'activation' | 'keys'): Promise<Map<string, string>> {
+  const directory = new URL(`../${of}/host/`, import.meta.url)
   const names = (await readdir(directory)).filter((name) => name.endsWith('.sh'))
   const texts = await Promise.all(names.map((name) => readFile(new URL(name, directory), 'utf8')))
   return new Map(names.map((name, index) => [name, texts[index] ?? '']))

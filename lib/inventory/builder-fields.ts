@@ -71,6 +71,18 @@ const tagName = v.pipe(
   v.regex(/^[A-Za-z][A-Za-z0-9_-]*$/, 'the name of a tag has letters, digits, - and _, and starts with a letter'),
 )
 
+const keyCommandMistake = (text: string) => {
+  if (text.includes('{key}')) return controlMistake(text)
+  return 'does not say where the key goes: write {key}'
+}
+
+const keyCommand = v.pipe(v.string(), unless(keyCommandMistake))
+
+const keyCommands = v.strictObject({
+  add: v.optional(v.pipe(keyCommand, about('Adds a key to the account.', 'ssh-keys add {key} {comment}'))),
+  remove: v.optional(v.pipe(keyCommand, about('Removes it.', 'ssh-keys remove {key}'))),
+})
+
 export const builderFields = v.strictObject({
   ssh: v.optional(v.pipe(destination, about('A machine with a shell and Nix: evaluates and builds.'))),
   store: v.optional(v.pipe(v.string(), unless(storeMistake), about('A store that builds and has no shell.'))),
@@ -80,6 +92,7 @@ export const builderFields = v.strictObject({
     v.pipe(v.string(), unless(hostKeyMistake), about('The only key that the store may prove itself by.')),
   ),
   token: v.optional(v.pipe(token, about('Where the token for nixbuild.net is, in place of a key.'))),
+  keyCommands: v.optional(v.pipe(keyCommands, about('How nixbuild.net is told to add and remove keys of hosts.'))),
   settings: v.optional(v.pipe(v.record(settingName, word), about('Settings of nixbuild.net, for its builds.'))),
   tags: v.optional(v.pipe(v.record(tagName, word), about('Tags that builds have at nixbuild.net.'))),
 })

@@ -1,12 +1,18 @@
 /** The builders of an inventory, and which of them a host uses. */
 import { resolve as resolvePath } from 'node:path'
-import type { BuilderSpec } from './inventory.ts'
+import type { BuilderSpec, KeyCommands } from './inventory.ts'
 import type { Finding } from './mistake.ts'
 import type { RawBuilder } from './schema.ts'
 import { closest } from './suggestion.ts'
 
 /** This name is the control machine's own Nix, whether or not the file lists it. */
 export const localBuilder = 'local'
+
+/** `add` is documented (docs.nixbuild.net/configuration); `remove` is what goes with it, and was never seen. */
+export const nixbuildKeyCommands: KeyCommands = {
+  add: 'ssh-keys add {key} {comment}',
+  remove: 'ssh-keys remove {key}',
+}
 
 /** `directory`: what files are relative to. */
 export function resolveBuilder(name: string, raw: RawBuilder, directory: string): BuilderSpec {
@@ -23,6 +29,10 @@ export function resolveBuilder(name: string, raw: RawBuilder, directory: string)
     identityFile: identityFile === undefined ? undefined : file(identityFile),
     hostKey,
     token: token && (token.file === undefined ? { env: token.env ?? '' } : { file: file(token.file) }),
+    keyCommands: {
+      add: raw.keyCommands?.add ?? nixbuildKeyCommands.add,
+      remove: raw.keyCommands?.remove ?? nixbuildKeyCommands.remove,
+    },
     settings: words(raw.settings),
     tags: words(raw.tags),
   }
@@ -65,7 +75,7 @@ function evaluatorFindings(
 /** What only nixbuild.net reads would be sent to somebody else in vain, and a token must not be. */
 function serviceFindings(name: string, raw: RawBuilder & object): Finding[] {
   if (isNixbuild(raw.store ?? '')) return []
-  return (['token', 'settings', 'tags'] as const)
+  return (['token', 'keyCommands', 'settings', 'tags'] as const)
     .filter((field) => raw[field] !== undefined)
     .map((field) => ({
       path: ['builders', name, field],

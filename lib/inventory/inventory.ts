@@ -34,9 +34,16 @@ export interface StoreSpec {
   /** `ssh-ed25519 AAAA…`: the only key that it may prove itself by */
   readonly hostKey: string | undefined
   readonly token: TokenSource | undefined
+  /** lines of the service's language that add and remove a key; `{key}` and `{comment}` stand for those of a public key */
+  readonly keyCommands: KeyCommands
   /** of nixbuild.net, by the names in its documentation (`max-cpu`) */
   readonly settings: ReadonlyMap<string, string>
   readonly tags: ReadonlyMap<string, string>
+}
+
+export interface KeyCommands {
+  readonly add: string
+  readonly remove: string
 }
 
 /** Where a secret is: the name of an environment variable, or a file (absolute). */

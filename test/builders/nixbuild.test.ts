@@ -13,6 +13,7 @@ const spec: StoreSpec = {
   identityFile: undefined,
   hostKey: undefined,
   token: undefined,
+  keyCommands: { add: 'ssh-keys add {key} {comment}', remove: 'ssh-keys remove {key}' },
   settings: new Map([['max-cpu', '4']]),
   tags: new Map([['github-run', '7']]),
 }

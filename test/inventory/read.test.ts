@@ -160,6 +160,7 @@ hosts:
     identityFile: undefined,
     hostKey: undefined,
     token: undefined,
+    keyCommands: { add: 'ssh-keys add {key} {comment}', remove: 'ssh-keys remove {key}' },
   })
   t.same(inventory.builders.get('local'), { kind: 'local', name: 'local' })
 })

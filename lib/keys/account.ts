@@ -1,0 +1,126 @@
+/** The account at nixbuild.net, told to add or remove a key. How it takes that is only partly documented. */
+import type { Clock } from '../clock.ts'
+import type { Machine } from '../machine/machine.ts'
+import { Problem } from '../problem.ts'
+
+/** A line of the service's language. The key is its type and body. */
+export function commandFor(template: string, publicKey: string): string {
+  const [type = '', body = '', comment = ''] = publicKey.split(' ')
+  return template.replaceAll('{key}', `${type} ${body}`).replaceAll('{comment}', comment).trim()
+}
+
+export interface AccountAccess {
+  /** One command for each login. The caller closes it. */
+  login(signal: AbortSignal): Promise<Machine>
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+export type Change =
+  | { readonly kind: 'done'; readonly way: 'api' | 'shell' }
+  /** what each way came to, one line each */
+  | { readonly kind: 'not done'; readonly said: readonly string[] }
+
+/** How long the service may take until it does what it said. */
+const settlingMs = 15_000
+
+/**
+ * First `api LINE`, then the same line typed into `shell`. What the service answers proves nothing: `took` asks
+ * whether the change is there.
+ */
+export async function changeAccount(
+  line: string,
+  access: AccountAccess,
+  took: () => Promise<boolean>,
+): Promise<Change> {
+  const said: string[] = []
+  for (const [way, tell] of [
+    ['api', tellApi],
+    ['shell', tellShell],
+  ] as const) {
+    try {
+      const { answer, failed } = await tell(line, access)
+      if (await within(failed ? 0 : settlingMs, access, took)) return { kind: 'done', way }
+      said.push(`${way}: ${answer.trim().split('\n').at(-1) || 'no answer'}`)
+    } catch (error) {
+      if (!(error instanceof Problem) || access.signal.aborted) throw error
+      said.push(`${way}: ${error.message}`)
+      // There is nobody who would let us in the second time.
+      if (error.kind === 'unreachable') break
+    }
+  }
+  return { kind: 'not done', said }
+}
+
+/** Asks at once and then ever more seldom, since a service may lock out who is refused often. */
+export async function within(
+  milliseconds: number,
+  { clock, signal }: Pick<AccountAccess, 'clock' | 'signal'>,
+  ask: () => Promise<boolean>,
+): Promise<boolean> {
+  const deadline = clock.monotonic() + milliseconds
+  for (let pause = 1_000; !(await ask()); pause = Math.min(2 * pause, 15_000)) {
+    if (clock.monotonic() >= deadline) return false
+    await clock.sleep(pause, signal)
+  }
+  return true
+}
+
+interface Said {
+  readonly answer: string
+  readonly failed: boolean
+}
+
+async function tellApi(line: string, { login, signal }: AccountAccess): Promise<Said> {
+  const machine = await login(signal)
+  try {
+    const command = { argv: ['api', ...line.split(/\s+/)] }
+    const { code, stdout, stderr } = await machine.run(command, { timeoutMs: 30_000, signal })
+    return { answer: stderr.trim() || stdout, failed: code !== 0 }
+  } finally {
+    await machine.close()
+  }
+}
+
+const prompt = /nixbuild\.net> $/
+
+/** How long its prompt may be in coming. */
+const promptMs = 20_000
+
+/** It may take no notice of what comes before its prompt, and end with its input: one line, then its answer. */
+async function tellShell(line: string, { login, signal, clock }: AccountAccess): Promise<Said> {
+  const machine = await login(signal)
+  const over = new AbortController()
+  try {
+    const channel = await machine.open({ argv: ['shell'] }, signal)
+    const late = clock.sleep(promptMs, AbortSignal.any([signal, over.signal])).then(() => {
+      throw new Problem('no prompt came')
+    })
+    const answers = answersIn(channel.stdout.setEncoding('utf8'))
+    const next = async () => {
+      const { value, done } = await Promise.race([answers.next(), late])
+      if (done) throw new Problem(channel.errorOutput().trim() || 'the shell ended')
+      return value
+    }
+    await next()
+    channel.stdin.write(`${line}\n`)
+    const answer = await next()
+    channel.stdin.end('exit\n')
+    late.catch(() => {})
+    return { answer, failed: /^error\b/m.test(answer) }
+  } finally {
+    over.abort()
+    await machine.close()
+  }
+}
+
+/** What stands before each prompt. */
+async function* answersIn(output: AsyncIterable<string>): AsyncGenerator<string, undefined> {
+  let text = ''
+  for await (const chunk of output) {
+    text += chunk
+    if (!prompt.test(text)) continue
+    yield text.replace(prompt, '')
+    text = ''
+  }
+}

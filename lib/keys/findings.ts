@@ -1,0 +1,115 @@
+/** What is wrong with keys, told apart, each with the command that mends it. */
+import { nixbuildHost } from '../nix/nixbuild.ts'
+import type { AccountKey, KeyForm } from './state.ts'
+
+export interface Finding {
+  readonly account: string
+  /** stable, for --json */
+  readonly code: string
+  readonly text: string
+  /** what to do, a command or a sentence */
+  readonly mend: string
+}
+
+/** Whether the service accepts a key, seen from the host; `unknown` where there is none to try. */
+export type Acceptance = 'yes' | 'refused' | 'host-key' | 'unreachable' | 'unknown'
+
+const forms: Readonly<Record<Exclude<KeyForm, 'ok'>, string>> = {
+  missing: 'there is no key',
+  'no-account': 'there is no such account on the host',
+  passphrase: 'the key has a passphrase, which nobody types for the daemon',
+  'line-ends': 'the key has CRLF line ends, and ssh passes over it',
+  'no-final-newline': 'the key lacks its final newline, and ssh passes over it',
+  'other-type': 'the key is not of type Ed25519, the only one that nixbuild.net takes',
+  unreadable: 'the account cannot read the key',
+  'no-key': 'the file is no private key',
+}
+
+/** In the order in which they would have to be mended. `host`: its name in hosts.yaml. */
+export function findingsOf(host: string, key: AccountKey, { port }: { port: number }): Finding[] {
+  const { account, file, form } = key
+  const install = `deploy keys install ${host}`
+  const found = (code: string, text: string, mend = install): Finding => ({ account, code, text, mend })
+  if (form === 'no-account') {
+    return [found(form, forms[form], 'leave it out of nixbuildKeys in hosts.yaml, or deploy a system that has it')]
+  }
+  if (form === 'missing' && key.rotating === undefined) return [found(form, forms[form])]
+  const findings: Finding[] = []
+  if (key.rotating) {
+    findings.push(found('rotating', 'a change of the key was interrupted', `deploy keys rotate ${host}`))
+  }
+  // A key that something else puts there has the rights that are given to it there.
+  if (key.link === undefined && key.owner !== undefined && key.owner !== account) {
+    findings.push(found('owner', `${file} belongs to ${key.owner}`))
+  }
+  if (key.link === undefined && key.mode !== undefined && !/00$/.test(key.mode)) {
+    findings.push(found('mode', `${file} has mode ${key.mode}: ssh passes over a key that others may read`))
+  }
+  if (form !== 'ok' && form !== 'missing' && !(form === 'unreadable' && findings.length > 0)) {
+    findings.push(found(form, forms[form]))
+  }
+  if (key.isVolatile) {
+    const mend = 'keep the directory over boots, or have the key put there at each boot'
+    findings.push(found('volatile', `${file} lies in memory and is gone at the next boot`, mend))
+  }
+  return [...findings, ...configurationFindings(key, port, found)]
+}
+
+type Found = (code: string, text: string, mend?: string) => Finding
+
+function configurationFindings({ account, home, file, ssh }: AccountKey, port: number, found: Found): Finding[] {
+  if (ssh.error !== undefined) return [found('configuration', `ssh refuses its configuration: ${ssh.error}`)]
+  const mend = ssh.isInStore ? `${home}/.ssh/config comes from the configuration: add the block there` : undefined
+  const findings: Finding[] = []
+  if (!ssh.identities.includes(file)) {
+    const alias = ssh.aliases[0]
+    findings.push(
+      alias === undefined
+        ? found('not-named', `ssh as ${account} does not use ${file} for ${nixbuildHost}`, mend)
+        : found(
+            'alias',
+            `ssh has the key for \`Host ${alias}\`, and Nix says ${nixbuildHost}: it does not match`,
+            mend,
+          ),
+    )
+  } else if (!ssh.identitiesOnly) {
+    findings.push(found('other-identities', `ssh as ${account} offers other keys before this one`, mend))
+  }
+  if (ssh.alive !== 60 || !ssh.isThroughput) {
+    const text = 'ServerAliveInterval 60 and IPQoS throughput are not set, without which long builds break off'
+    findings.push(found('options', text, mend))
+  }
+  if (ssh.port !== port) findings.push(found('port', `ssh as ${account} uses port ${ssh.port}, not ${port}`, mend))
+  if (ssh.pinnedIn.length === 0) {
+    const [wrong] = ssh.otherHostKeyIn
+    findings.push(
+      wrong === undefined
+        ? found('no-host-key', `the host key of ${nixbuildHost} is not known to ${account}`)
+        : found('other-host-key', `${wrong} has another host key for ${nixbuildHost} than the right one`),
+    )
+  }
+  return findings
+}
+
+/** `said`: by ssh, for a person. */
+export function acceptanceFinding(
+  host: string,
+  account: string,
+  { acceptance, said }: { acceptance: Acceptance; said: string },
+): Finding[] {
+  const found = (code: string, text: string, mend: string): Finding[] => [{ account, code, text, mend }]
+  switch (acceptance) {
+    case 'refused':
+      return found('refused', 'nixbuild.net does not know the key', `deploy keys install ${host}`)
+    case 'host-key':
+      return found(
+        'impostor',
+        `what answers at ${nixbuildHost} has another host key than the right one`,
+        'is the name resolved rightly there? A service of your own says hostKey in hosts.yaml',
+      )
+    case 'unreachable':
+      return found('unreachable', `nixbuild.net could not be asked from there: ${said}`, 'look at its network')
+    default:
+      return []
+  }
+}

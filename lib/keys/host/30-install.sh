@@ -1,0 +1,140 @@
+# Keys are made, mended and put in place. What is in an account's home is changed as that account, so that no link there
+# leads root astray.
+
+did() { echo "did $account: $(plain "$*")"; }
+could_not() { echo "could-not $account: $(plain "$*")"; }
+
+# FILE is there, whole, with its public half, or not at all.
+make_key() { # FILE COMMENT
+  as_account sh -c '
+    umask 077
+    mkdir -p "$HOME/.ssh" && rm -f "$1.new" "$1.new.pub" &&
+      ssh-keygen -q -t ed25519 -N "" -C "$2" -f "$1.new" && sync -f "$1.new" &&
+      chmod 644 "$1.new.pub" && mv -f "$1.new.pub" "$1.pub" && mv -f "$1.new" "$1" && sync -f "$1"
+  ' sh "$1" "$2"
+}
+
+# A key that can't be used stays beside the new one, under another name.
+replace_key() { # COMMENT WHY
+  as_account mv -f "$key" "$key.unusable" && make_key "$key" "$1" && did "$2: a new key in its place, the other is $key.unusable"
+}
+
+# By the directory itself: a link in the way of a name leads nowhere then.
+take_over_key() {
+  (
+    cd -P "$home/.ssh" && [ "$(stat -c %u .)" = "$uid" ] && [ -f nixbuild ] && [ ! -L nixbuild ] &&
+      [ "$(stat -c %h nixbuild)" = 1 ] && chown -h "$uid:$gid" nixbuild
+  ) && did "the key belongs to $account now"
+}
+
+mend_line_ends() {
+  as_account sh -c '
+    umask 077
+    tr -d "\r" < "$1" | sed -e "\$a\\" > "$1.new" && sync -f "$1.new" && mv -f "$1.new" "$1"
+  ' sh "$key" && did 'the line ends of the key are mended'
+}
+
+install_key() { # COMMENT
+  if [ -L "$key" ]; then
+    [ -e "$key" ] || could_not "$key is a link to nothing"
+    return
+  fi
+  if [ ! -e "$key" ]; then
+    if make_key "$key" "$1"; then did "key made: $key"; else could_not "$key could not be made"; fi
+    return
+  fi
+  [ "$(stat -c %u "$key")" = "$uid" ] || take_over_key || could_not "$key belongs to somebody else"
+  case $(stat -c %a "$key") in
+    600 | 400) ;;
+    *) as_account chmod 600 "$key" && did "only $account may read the key now" ;;
+  esac
+  case $(form_of "$key") in line-ends | no-final-newline) mend_line_ends ;; esac
+  case $(form_of "$key") in
+    ok) ;;
+    passphrase) replace_key "$1" 'the key has a passphrase, which nobody types for the daemon' ;;
+    other-type) replace_key "$1" 'the key is not of type Ed25519' ;;
+    no-key) replace_key "$1" 'the file is no private key' ;;
+    *) could_not 'the key is not usable' ;;
+  esac
+}
+
+# Whether ssh, as this account, does all that the block says.
+is_configured() { # PORT
+  facts=$(describe_configuration - -)
+  for fact in "identity $key" 'identities-only yes' 'alive 60' 'ipqos throughput' "port $1"; do
+    printf '%s\n' "$facts" | grep -qxF "$fact" || return 1
+  done
+}
+
+# Takes the block out of the account's configuration and puts this one in front: the first value that ssh reads counts.
+write_configuration() { # BLOCK; empty: none
+  as_account sh -c '
+    umask 077
+    file=$HOME/.ssh/config
+    { [ -z "$1" ] || printf "%s\n" "$2" "$1" "$3"
+      [ ! -e "$file" ] || awk -v begins="$2" -v ends="$3" "
+        \$0 == begins { inside = 1 } ! inside { print } \$0 == ends { inside = 0 }
+      " "$file"
+    } > "$file.new" && sync -f "$file.new" && mv -f "$file.new" "$file"
+  ' sh "$1" "$begins" "$ends"
+}
+
+is_link() { [ -L "$1" ]; }
+
+install_configuration() { # PORT
+  ! is_configured "$1" || return 0
+  if is_link "$home/.ssh/config"; then
+    could_not "$home/.ssh/config is a link to $(readlink -f "$home/.ssh/config"): change it where it comes from"
+    return
+  fi
+  # ssh refuses a file that others may write.
+  [ ! -e "$home/.ssh/config" ] || as_account chmod go-w "$home/.ssh/config"
+  # The second key is for a connection that is being made while the key is changed: ssh reads the public half first, and
+  # the private one when it has to sign.
+  write_configuration "Host $service
+  Port $1
+  IdentityFile $key
+  IdentityFile $key.old
+  IdentitiesOnly yes
+  ServerAliveInterval 60
+  IPQoS throughput"
+  if is_configured "$1"; then did "$home/.ssh/config has a block for $service"
+  else could_not "ssh as $account does not read what $home/.ssh/config says of $service"; fi
+}
+
+pin_host_key() { # PORT TYPE BODY
+  ! describe_configuration "$2" "$3" | grep -q '^pinned ' || return 0
+  file=$home/.ssh/known_hosts
+  if is_link "$file"; then
+    could_not "$file is a link to $(readlink -f "$file"): change it where it comes from"
+    return
+  fi
+  name=$(known_name "$1")
+  as_account sh -c '
+    umask 077
+    mkdir -p "$HOME/.ssh" && : >> "$1" || exit 1
+    # ssh-keygen keeps what it took out beside it, and leaves alone what it has nothing to take out of.
+    ssh-keygen -R "$2" -f "$1" > /dev/null 2>&1
+    cp "$1" "$1.new" && { [ ! -s "$1.new" ] || sed -i -e "\$a\\" "$1.new"; } &&
+      printf "%s\n" "$2 $3" >> "$1.new" && sync -f "$1.new" && mv -f "$1.new" "$1"
+  ' sh "$file" "$name" "$2 $3"
+  if describe_configuration "$2" "$3" | grep -q '^pinned '; then did "the host key of $service is pinned in $file"
+  else could_not "ssh as $account does not look for host keys in $file"; fi
+}
+
+install_keys() { # PORT TYPE BODY (ACCOUNT COMMENT)..
+  port=$1 type=$2 body=$3
+  shift 3
+  while [ $# -ge 2 ]; do
+    if enter "$1"; then
+      install_key "$2"
+      install_configuration "$port"
+      pin_host_key "$port" "$type" "$body"
+    else
+      account=$1
+      could_not 'there is no such account'
+    fi
+    shift 2
+  done
+  echo end
+}

@@ -1,0 +1,121 @@
+# The service is asked, as those ask it who will use the keys.
+
+# Whether the service accepts exactly this key: without the configuration, an agent or another key.
+accepts() { # FILE PORT KNOWN-HOSTS
+  said=$(as_account timeout 30 ssh -F /dev/null -i "$1" -p "$2" -o IdentitiesOnly=yes -o IdentityAgent=none \
+    -o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$3" \
+    -o GlobalKnownHostsFile=/dev/null "$service" nix-daemon --stdio 2>&1 > /dev/null)
+  # A daemon that finds nobody to talk to ends in its own way; 255 is ssh's.
+  case $? in
+    255) ;;
+    124) echo "unreachable no answer in 30 s"; return ;;
+    *) echo "yes"; return ;;
+  esac
+  case $said in
+    *'Host key verification failed'*) echo "host-key $(plain "$said")" ;;
+    *'Permission denied'*) echo "refused" ;;
+    *) echo "unreachable $(plain "$said")" ;;
+  esac
+}
+
+with_known_hosts() { # PORT TYPE BODY; sets known_hosts
+  known_hosts=$(mktemp /run/deploy-keys.XXXXXX) || exit 73
+  trap 'rm -f "$known_hosts"' EXIT
+  trap 'exit 130' HUP INT TERM PIPE
+  chmod 644 "$known_hosts"
+  echo "$(known_name "$1") $2 $3" > "$known_hosts"
+}
+
+acceptance() { # PORT TYPE BODY SUFFIX ACCOUNT..; SUFFIX: of the file, or -
+  port=$1
+  with_known_hosts "$1" "$2" "$3"
+  suffix=${4#-}
+  shift 4
+  # All at once: each answer takes its time. One write for each, so that they don't mix.
+  for one; do
+    (
+      trap - EXIT
+      enter "$one" && [ -e "$key$suffix" ] || exit 0
+      answer=$(accepts "$key$suffix" "$port" "$known_hosts")
+      printf 'account %s\naccepted %s\n' "$one" "$answer"
+    ) &
+  done
+  wait
+  echo end
+}
+
+tell() { # CODE OUTPUT
+  if [ "$1" = 0 ]; then echo "works yes"; else echo "works no"; fi
+  printf '%s\n' "$2" | tail -n 12 | while read -r line; do echo "said $(plain "$line")"; done
+}
+
+# As the account, through its own configuration: what `--store` on a command line does.
+verify_store() {
+  for word in info ping; do
+    said=$(as_account timeout 60 env NIX_SSHOPTS='-oIdentityAgent=none -oBatchMode=yes -oConnectTimeout=15' \
+      nix --extra-experimental-features nix-command store "$word" --store "ssh-ng://$service" 2>&1)
+    code=$?
+    # The older name.
+    case $said in *'not a recogni'*) ;; *) break ;; esac
+  done
+  echo "way store"
+  tell $code "$said"
+}
+
+# A derivation that nobody has built before, its output known beforehand: a service that trusts nobody builds it, too.
+tiny_derivation() { # SYSTEM; sets nonce and expression
+  nonce=$(od -An -N 12 -tx1 /dev/urandom | tr -d ' \n')
+  hash=$(echo "$nonce" | sha256sum | cut -d ' ' -f 1)
+  expression="derivation { name = \"deploy-keys-$nonce\"; system = \"$1\"; builder = \"/bin/sh\";
+    args = [ \"-c\" \"echo $nonce > \$out\" ];
+    outputHashMode = \"flat\"; outputHashAlgo = \"sha256\"; outputHash = \"$hash\"; }"
+}
+
+# Built by the daemon's hook or not at all; COMMAND.. is who asks the daemon.
+build_elsewhere() { # (nix-build's options)..; sets code and said
+  said=$("$@" --no-out-link --max-jobs 0 --option substitute false -E "$expression" 2>&1 < /dev/null)
+  code=$?
+  made=$(printf '%s\n' "$said" | tail -n 1)
+  if [ $code = 0 ] && [ "$(cat "$made" 2> /dev/null)" != "$nonce" ]; then code=1; fi
+  drv=$(nix-store --query --deriver "$made" 2> /dev/null)
+  nix-store --delete "$made" ${drv:+"$drv"} > /dev/null 2>&1
+}
+
+# As root through the daemon, with the daemon's own line for the service if it has one.
+verify_build() {
+  read_settings
+  system=$(setting system)
+  lines=$(service_builders | tr '\n' ';')
+  if [ -z "$lines" ]; then lines="ssh://$service $system"; echo "configured no"; fi
+  # The first system of its line, where it builds none for ourselves.
+  system=$(echo "$lines" | awk -v own="$system" '
+    { n = split($2, all, ","); for (i = 1; i <= n; i++) if (all[i] == own || all[i] == "-") found = 1
+      print found || n == 0 ? own : all[1]; exit }')
+  tiny_derivation "$system"
+  build_elsewhere env NIX_REMOTE=daemon HOME="${HOME:-/root}" timeout 180 nix-build --builders "$lines"
+  echo "way build"
+  tell $code "$said"
+}
+
+# As a user who rebuilds the system here with --max-jobs 0: whatever the daemon's own configuration makes of it.
+verify_local_rebuild() {
+  read_settings
+  tiny_derivation "$(setting system)"
+  build_elsewhere as_account env NIX_REMOTE=daemon timeout 180 nix-build
+  echo "way local-rebuild"
+  printf '%s\n' "$said" | sed -n "s/^building .* on '\(.*\)'.*/on \1/p"
+  tell $code "$said"
+}
+
+verify() { # WAY..; each is ACCOUNT=WAY
+  for one; do
+    enter "${one%=*}" || continue
+    echo "account $account"
+    case ${one##*=} in
+      build) verify_build ;;
+      store) verify_store ;;
+      local-rebuild) verify_local_rebuild ;;
+    esac
+  done
+  echo end
+}

@@ -1,0 +1,16 @@
+verb=$1
+shift
+case $verb in
+  state) state "$@" ;;
+  install) install_keys "$@" ;;
+  acceptance) acceptance "$@" ;;
+  verify) verify "$@" ;;
+  publics) publics "$@" ;;
+  make-next) make_next "$@"; echo end ;;
+  swap) swap "$@"; echo end ;;
+  swap-back) swap_back "$@"; echo end ;;
+  drop-old) drop_old "$@"; echo end ;;
+  forget) forget "$@"; echo end ;;
+  *) echo "unknown verb: $verb" >&2; exit 64 ;;
+esac
+exit

@@ -1,0 +1,50 @@
+/** What belongs into the NixOS configuration, where every account's ssh reads it and no switch undoes it. */
+import { nixbuildHost } from '../nix/nixbuild.ts'
+import type { AccountKey, KeyHost } from './state.ts'
+
+interface Service {
+  readonly port: number
+  /** `ssh-ed25519 AAAA…` */
+  readonly hostKey: string
+}
+
+const text = (value: string) => `"${value.replaceAll(/["\\]|\$(?=\{)/g, '\\$&')}"`
+
+/** Needs no file to exist yet. `host`: its name in hosts.yaml. */
+export function nixosModule(host: string, { accounts, system, builders }: KeyHost, { port, hostKey }: Service): string {
+  const name = port === 22 ? nixbuildHost : `[${nixbuildHost}]:${port}`
+  return `# ${host}: keys for nixbuild.net. The private keys stay where \`deploy keys install ${host}\` makes them.
+{
+  programs.ssh.knownHosts.nixbuild = {
+    hostNames = [ ${text(name)} ];
+    publicKey = ${text(hostKey)};
+  };
+  programs.ssh.extraConfig = ''
+    Host ${nixbuildHost}
+${port === 22 ? '' : `      Port ${port}\n`}      IdentityFile ~/.ssh/nixbuild
+      IdentityFile ~/.ssh/nixbuild.old
+      IdentitiesOnly yes
+      ServerAliveInterval 60
+      IPQoS throughput
+  '';
+${builders.length > 0 || !usesDaemon(accounts) ? '' : machines(system)}}
+`
+}
+
+const usesDaemon = (accounts: readonly AccountKey[]) => accounts.some(({ account }) => account === 'root')
+
+/** For builds that the host starts itself. */
+const machines = (system: string) => `
+  # Only for builds that are started on the host itself (\`nixos-rebuild switch --max-jobs 0\`): a host that is
+  # deployed to needs none of this.
+  nix.distributedBuilds = true;
+  nix.settings.builders-use-substitutes = true;
+  nix.buildMachines = [
+    {
+      hostName = ${text(nixbuildHost)};
+      system = ${text(system)};
+      maxJobs = 100;
+      supportedFeatures = [ "benchmark" "big-parallel" ];
+    }
+  ];
+`

@@ -1,0 +1,159 @@
+/** The keys of a host's accounts at nixbuild.net, as the host itself sees them. */
+import { type Answer, askHost, type Facts, factOf, factsOf } from './program.ts'
+
+export type KeyForm =
+  | 'ok'
+  | 'missing'
+  | 'no-account'
+  | 'passphrase'
+  | 'line-ends'
+  | 'no-final-newline'
+  | 'other-type'
+  | 'unreadable'
+  | 'no-key'
+
+export interface AccountKey {
+  readonly account: string
+  readonly home: string
+  /** the managed private key */
+  readonly file: string
+  readonly form: KeyForm
+  /** what the file is a link to: a key that something else manages */
+  readonly link: string | undefined
+  /** octal digits; undefined without a file */
+  readonly mode: string | undefined
+  readonly owner: string | undefined
+  /** the home is in memory, and gone at the next boot */
+  readonly isVolatile: boolean
+  /** `ssh-ed25519 AAAA… comment` */
+  readonly public: string | undefined
+  /** `SHA256:…` */
+  readonly fingerprint: string | undefined
+  /** the day it was made, if its comment says so: milliseconds since 1970 */
+  readonly made: number | undefined
+  /** a rotation that isn't over: the key to come is there, the old one still is */
+  readonly rotating: 'next' | 'old' | undefined
+  readonly ssh: SshView
+}
+
+/** What ssh reads when this account connects to `eu.nixbuild.net`. */
+export interface SshView {
+  /** why ssh refuses its own configuration */
+  readonly error: string | undefined
+  readonly identities: readonly string[]
+  readonly identitiesOnly: boolean
+  /** seconds; 0: none */
+  readonly alive: number
+  readonly isThroughput: boolean
+  readonly port: number
+  /** other names under which a configuration has the service: nobody who says eu.nixbuild.net gets what they say */
+  readonly aliases: readonly string[]
+  readonly knownHostsFiles: readonly string[]
+  /** those of them that have the right host key, or another one */
+  readonly pinnedIn: readonly string[]
+  readonly otherHostKeyIn: readonly string[]
+  /** the account's own configuration is a link into the Nix store */
+  readonly isInStore: boolean
+}
+
+export interface KeyHost {
+  readonly accounts: readonly AccountKey[]
+  /** by Nix's name */
+  readonly system: string
+  /** lines of the daemon's builders that lead to the service */
+  readonly builders: readonly MachineLine[]
+  readonly substituters: readonly string[]
+  /** /etc/ssh/ssh_config comes from the NixOS configuration */
+  readonly systemRule: 'configuration' | 'hand'
+  readonly isNixos: boolean
+}
+
+/** A line of /etc/nix/machines (`nix.conf(5)`, builders). */
+export interface MachineLine {
+  readonly text: string
+  readonly uri: string
+  readonly identityFile: string | undefined
+  /** the line itself brings the host key */
+  readonly hasHostKey: boolean
+}
+
+export type Asking = Parameters<typeof askHost>[0]
+
+/** `hostKey`: `ssh-ed25519 AAAA…`, the one to be pinned. Rejects with a Problem. */
+export async function readKeys(
+  asking: Asking,
+  { accounts, hostKey }: { accounts: readonly string[]; hostKey: string },
+): Promise<KeyHost> {
+  return keyHostOf(await askHost(asking, 'state', ...hostKey.split(' ').slice(0, 2), ...accounts))
+}
+
+export function keyHostOf({ accounts, machine }: Answer): KeyHost {
+  return {
+    accounts: [...accounts].map(([account, facts]) => accountKeyOf(account, facts)),
+    system: factOf(machine, 'system') ?? '',
+    builders: factsOf(machine, 'builder').map(machineLine),
+    substituters: factsOf(machine, 'substituter'),
+    systemRule: factOf(machine, 'system-rule') === 'store' ? 'configuration' : 'hand',
+    isNixos: factOf(machine, 'nixos') === 'yes',
+  }
+}
+
+function accountKeyOf(account: string, facts: Facts): AccountKey {
+  const fact = (key: string) => factOf(facts, key)
+  const home = fact('home') ?? ''
+  const rotating = factsOf(facts, 'rotating')
+  const publicKey = fact('public')
+  return {
+    account,
+    home,
+    file: `${home}/.ssh/nixbuild`,
+    form: (fact('form') ?? 'no-account') as KeyForm,
+    link: fact('link'),
+    mode: fact('mode'),
+    owner: fact('owner'),
+    isVolatile: fact('volatile') === 'yes',
+    public: publicKey,
+    fingerprint: fact('fingerprint'),
+    made: publicKey === undefined ? undefined : dayMade(publicKey),
+    rotating: rotating.includes('old') ? 'old' : rotating.includes('next') ? 'next' : undefined,
+    ssh: {
+      error: fact('configuration-error'),
+      identities: factsOf(facts, 'identity'),
+      identitiesOnly: fact('identities-only') === 'yes',
+      alive: Number(fact('alive') ?? 0),
+      isThroughput: fact('ipqos') === 'throughput',
+      port: Number(fact('port') ?? 22),
+      aliases: factsOf(facts, 'alias'),
+      knownHostsFiles: factsOf(facts, 'known-hosts-file'),
+      pinnedIn: factsOf(facts, 'pinned'),
+      otherHostKeyIn: factsOf(facts, 'other-host-key'),
+      isInStore: fact('configuration-rule') === 'store',
+    },
+  }
+}
+
+/** `host:account:2026-11-26`, the comment of keys that are made here. */
+export const commentFor = (host: string, account: string, now: Date): string =>
+  [host, account, now.toISOString().slice(0, 10)].map((part) => part.replaceAll(/[^A-Za-z0-9_.-]/g, '_')).join(':')
+
+function dayMade(publicKey: string): number | undefined {
+  const day = /:(\d{4}-\d\d-\d\d)$/.exec(publicKey)?.[1]
+  const time = Date.parse(day ?? '')
+  return Number.isNaN(time) ? undefined : time
+}
+
+function machineLine(text: string): MachineLine {
+  const [uri = '', , identity = '-', , , , , hostKey = '-'] = text.split(/\s+/)
+  const inUri = /[?&]ssh-key=([^&]+)/.exec(uri)?.[1]
+  const file = identity === '-' || identity === '' ? inUri : identity
+  return { text, uri, identityFile: file, hasHostKey: hostKey !== '-' || uri.includes('base64-ssh-public-host-key=') }
+}
+
+/** The file that the daemon's ssh is given, or the first that root's configuration names. */
+export function daemonFiles({ builders, accounts }: KeyHost): string[] {
+  const root = accounts.find(({ account }) => account === 'root')
+  return [...new Set(builders.flatMap(({ identityFile }) => identityFile ?? root?.ssh.identities ?? []))]
+}
+
+/** Whether the daemon's build hook would use this key. */
+export const isDaemons = (host: KeyHost, { file }: AccountKey): boolean => daemonFiles(host).includes(file)

@@ -1,0 +1,9 @@
+/** What is published about nixbuild.net, a store that builds. */
+
+export const nixbuildHost = 'eu.nixbuild.net'
+
+/** docs.nixbuild.net/getting-started; the official GitHub action has the same one. */
+export const nixbuildHostKey = {
+  key: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPIQCZc54poJ8vqawd8TraNryQeJnvH1eLpIDgbiqymM',
+  from: 'docs.nixbuild.net/getting-started',
+}

@@ -1,0 +1,89 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import t from 'tap'
+import { keysProgram } from '../../lib/keys/program.ts'
+
+const directory = new URL('../../lib/keys/host/', import.meta.url)
+const parts = new Map(readdirSync(directory).map((name) => [name, readFileSync(new URL(name, directory), 'utf8')]))
+const program = keysProgram(parts)
+/** Whoever runs the tests is the account. */
+const functions = `${program.replace(/^verb=[\s\S]*$/m, '')}
+as_account() { env HOME="$home" "$@" < /dev/null; }
+`
+const shells = ['/bin/dash', '/bin/bash', '/bin/busybox'].filter(
+  (one) => spawnSync(one, ['--help']).error === undefined,
+)
+const run = (shell: string, script: string) =>
+  execFileSync(shell, [...(shell.endsWith('busybox') ? ['sh'] : []), '-c', script], { encoding: 'utf8' })
+
+t.test('every shell that a host may have as /bin/sh can read the program', async (t) => {
+  for (const shell of shells) {
+    const words = [...(shell.endsWith('busybox') ? ['sh'] : []), '-n']
+    const { stderr, status } = spawnSync(shell, words, { input: program, encoding: 'utf8' })
+    t.same([stderr, status], ['', 0], shell)
+  }
+})
+
+const home = mkdtempSync(join(tmpdir(), 'deploy-keys-'))
+t.teardown(() => rmSync(home, { recursive: true }))
+execFileSync('mkdir', ['-p', `${home}/.ssh`])
+
+t.test('what else is in the configuration of ssh stays as it is, and the block goes without a trace', async (t) => {
+  const line = fc.stringMatching(/^[ -~]{0,40}$/).filter((text) => !text.startsWith('# deploy keys:'))
+  const file = `${home}/.ssh/config`
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 6 }), fc.constantFrom(...shells), (lines, shell) => {
+      const before = lines.map((one) => `${one}\n`).join('')
+      writeFileSync(file, before)
+      const write = (block: string) => run(shell, `home=${home}\n${functions}\nwrite_configuration '${block}'`)
+      write('Host a')
+      write('Host b\n  Port 22')
+      const with_ = readFileSync(file, 'utf8')
+      write('')
+      const block = '# deploy keys: begin\nHost b\n  Port 22\n# deploy keys: end\n'
+      return with_ === `${block}${before}` && readFileSync(file, 'utf8') === before
+    }),
+    { numRuns: 15 },
+  )
+  t.pass()
+})
+
+t.test('the form of a key is told from its file alone', async (t) => {
+  const key = `${home}/.ssh/nixbuild`
+  const form = (shell: string, change: string) => {
+    rmSync(key, { force: true })
+    rmSync(`${key}.pub`, { force: true })
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'dave:root:2026-11-26', '-f', key])
+    execFileSync('/bin/sh', ['-c', change, 'sh', key])
+    return run(shell, `home=${home}\n${functions}\nform_of '${key}'`).trim()
+  }
+  for (const shell of shells) {
+    t.equal(form(shell, ':'), 'ok')
+    t.equal(form(shell, 'chmod 644 "$1"'), 'ok', 'its mode is another matter')
+    t.equal(form(shell, 'sed -i "s/$/\\r/" "$1"'), 'line-ends')
+    t.equal(form(shell, 'truncate -s -1 "$1"'), 'no-final-newline')
+    t.equal(form(shell, 'ssh-keygen -q -p -P "" -N secret -f "$1"'), 'passphrase')
+    t.equal(form(shell, 'mv "$1.pub" "$1"'), 'no-key')
+    t.equal(form(shell, 'rm "$1"; ssh-keygen -q -t rsa -N "" -f "$1"'), 'other-type')
+    t.equal(form(shell, ': > "$1"'), 'no-key')
+  }
+})
+
+t.test('builders of the daemon are found wherever they are written', async (t) => {
+  writeFileSync(
+    `${home}/machines`,
+    '# none\nssh://forge x86_64-linux\nssh-ng://me@eu.nixbuild.net:2223 x86_64-linux - 1\n',
+  )
+  const found = (settings: string) =>
+    run('/bin/sh', `home=${home}\n${functions}\nsettings='${settings}'\nservice_builders`).trim()
+  t.equal(found(`builders = @${home}/machines`), 'ssh-ng://me@eu.nixbuild.net:2223 x86_64-linux - 1')
+  t.equal(
+    found('builders = ssh://forge x86_64-linux ; eu.nixbuild.net aarch64-linux /root/k'),
+    'eu.nixbuild.net aarch64-linux /root/k',
+  )
+  t.equal(found('builders = '), '')
+  t.equal(found('builders = ssh://eu.nixbuild.net.example.org x86_64-linux'), '')
+})

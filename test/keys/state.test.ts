@@ -1,0 +1,103 @@
+import t from 'tap'
+import { findingsOf } from '../../lib/keys/findings.ts'
+import { nixosModule } from '../../lib/keys/module.ts'
+import { parseAnswer } from '../../lib/keys/program.ts'
+import { commentFor, isDaemons, keyHostOf } from '../../lib/keys/state.ts'
+import { explain } from '../../lib/keys/why.ts'
+
+const sound: Readonly<Record<string, string>> = {
+  home: '/root',
+  mode: '600',
+  owner: 'root',
+  form: 'ok',
+  public: 'ssh-ed25519 AAAA dave:root:2026-11-26',
+  fingerprint: 'SHA256:abc',
+  identity: '/root/.ssh/nixbuild',
+  'identities-only': 'yes',
+  alive: '60',
+  ipqos: 'throughput',
+  port: '22',
+  'known-hosts-file': '/root/.ssh/known_hosts',
+  pinned: '/root/.ssh/known_hosts',
+}
+
+/** What a host tells of root, with these facts in place of the sound ones; an empty one is not told. */
+const answer = (over: Readonly<Record<string, string>> = {}, machine: readonly string[] = []) =>
+  [
+    'account root',
+    ...Object.entries({ ...sound, ...over }).flatMap(([key, value]) => (value === '' ? [] : [`${key} ${value}`])),
+    'machine',
+    'system x86_64-linux',
+    ...machine,
+    'end',
+  ].join('\n')
+
+const hostWith = (...parts: Parameters<typeof answer>) => keyHostOf(parseAnswer(answer(...parts)))
+const codes = (over: Readonly<Record<string, string>>) => {
+  const [root] = hostWith(over).accounts
+  return root ? findingsOf('dave', root, { port: 22 }).map(({ code }) => code) : []
+}
+
+t.test('a sound key has nothing wrong with it', async (t) => {
+  t.same(codes({}), [])
+  const [root] = hostWith().accounts
+  t.equal(root?.made, Date.UTC(2026, 10, 26))
+  t.same(codes({ mode: '400' }), [])
+  t.same(
+    codes({ link: '/run/agenix/nixbuild', mode: '440', owner: 'keys' }),
+    [],
+    'who puts it there sees to its rights',
+  )
+})
+
+t.test('each state has a name of its own', async (t) => {
+  const cases: [Readonly<Record<string, string>>, string[]][] = [
+    [{ form: 'missing', mode: '', owner: '' }, ['missing']],
+    [{ form: 'no-account' }, ['no-account']],
+    [{ mode: '640' }, ['mode']],
+    [{ owner: 'me', form: 'ok' }, ['owner']],
+    [{ owner: 'me', form: 'unreadable' }, ['owner']],
+    [{ form: 'unreadable' }, ['unreadable']],
+    [{ form: 'passphrase' }, ['passphrase']],
+    [{ form: 'line-ends', mode: '644' }, ['mode', 'line-ends']],
+    [{ rotating: 'next' }, ['rotating']],
+    [{ volatile: 'yes' }, ['volatile']],
+    [{ identity: '/root/.ssh/id_rsa', 'identities-only': 'no' }, ['not-named']],
+    [{ identity: '/root/.ssh/id_rsa', alias: 'nixbuild' }, ['alias']],
+    [{ 'identities-only': 'no' }, ['other-identities']],
+    [{ alive: '0' }, ['options']],
+    [{ port: '2223' }, ['port']],
+    [{ pinned: '' }, ['no-host-key']],
+    [{ pinned: '', 'other-host-key': '/root/.ssh/known_hosts' }, ['other-host-key']],
+    [{ 'configuration-error': 'Bad owner or permissions on /root/.ssh/config' }, ['configuration']],
+  ]
+  for (const [over, expected] of cases) t.same(codes(over), expected, JSON.stringify(over))
+})
+
+t.test('whose key the daemon uses', async (t) => {
+  const uses = (...machine: readonly string[]) => {
+    const host = hostWith({}, machine)
+    const [root] = host.accounts
+    return root && isDaemons(host, root)
+  }
+  t.equal(uses(), false, 'it has no builder there')
+  t.equal(uses('builder ssh://eu.nixbuild.net x86_64-linux - 100 1'), true, "root's configuration says which")
+  t.equal(uses('builder ssh://eu.nixbuild.net x86_64-linux /home/me/.ssh/nixbuild 100 1'), false)
+  t.equal(uses('builder ssh-ng://eu.nixbuild.net?ssh-key=/root/.ssh/nixbuild x86_64-linux'), true)
+  const post = hostWith({}, ['builder eu.nixbuild.net aarch64-linux /home/me/.ssh/nixbuild 100 1 - - aGVsbG8='])
+  const { connections, notNeeded } = explain(post)
+  t.match(connections[0], { as: 'root', keys: ['/home/me/.ssh/nixbuild', '/root/.ssh/nixbuild'] })
+  t.same(connections[0]?.knownHosts, ['the host key in that line itself'])
+  t.match(notNeeded[0], "the daemon is given /home/me/.ssh/nixbuild and does not look for root's own key")
+})
+
+t.test('comments and the module can hold whatever a host is called', async (t) => {
+  t.equal(commentFor('dave', 'root', new Date('2026-11-26T23:00:00Z')), 'dave:root:2026-11-26')
+  t.match(commentFor('da ve', 'me$', new Date(0)), /^da_ve:me_:1970-01-01$/)
+  const service = { port: 2223, hostKey: 'ssh-ed25519 AAAA' }
+  const module = nixosModule('dave', hostWith(), service)
+  t.match(module, 'hostNames = [ "[eu.nixbuild.net]:2223" ]')
+  t.match(module, '      Port 2223\n')
+  t.match(module, 'nix.distributedBuilds = true')
+  t.notMatch(nixosModule('dave', hostWith({}, ['builder ssh://eu.nixbuild.net']), service), 'distributedBuilds')
+})
