@@ -1,0 +1,393 @@
+/** The keys of a host's accounts at nixbuild.net, against the stand-in (test/lab/stand-in) and real build hooks. */
+import { spawn } from 'node:child_process'
+import { before, test } from 'tap'
+import * as lab from '../lab/lab.mjs'
+import { type Stage, setStage } from './stage.ts'
+
+let stage: Stage
+const account = '/var/lib/nixbuild-stand-in'
+const home = { root: '/root', my_username: '/home/my_username' }
+type Account = keyof typeof home
+const fileOf = (who: Account) => `${home[who]}/.ssh/nixbuild`
+
+before(async () => {
+  stage = await setStage({ others: ['standin'] })
+  await describe({})
+})
+
+/** Of the builder at the stand-in, in addition; and whose keys dave has. */
+async function describe(fields: Record<string, unknown>, nixbuildKeys: readonly Account[] = ['root', 'my_username']) {
+  const hostKey = lab.publicKey(lab.hostKey('standin')).split(' ').slice(0, 2).join(' ')
+  stage.inventory.builders['nixbuild'] = { store: 'ssh-ng://eu.nixbuild.net', evaluateOn: 'forge', hostKey, ...fields }
+  await stage.describeHost('dave', { nixbuildKeys })
+}
+
+interface Key {
+  readonly account: Account
+  readonly form: string
+  readonly public: string | null
+  readonly acceptance: string
+  readonly findings: readonly { readonly code: string; readonly mend: string }[]
+}
+
+/** Everything that was told so far: no secret may be in it. */
+let told = ''
+
+/** `deploy keys …` for dave: its exit code and the answer. */
+async function keys(...words: readonly string[]) {
+  const { code, stdout, stderr } = await stage.deploy('keys', ...words, 'dave')
+  told += stdout + stderr
+  const answer = JSON.parse(stdout)
+  const found = (answer.hosts?.[0] ?? answer) as {
+    keys: readonly Key[]
+    did: readonly string[]
+    couldNot: readonly { readonly text: string; readonly mend: string }[]
+    verified: readonly {
+      account: Account
+      way: string
+      works: boolean
+      isConfigured: boolean
+      on: string
+      said: string
+    }[]
+  }
+  const codes = (who: Account) =>
+    found.keys.find((key) => key.account === who)?.findings.map((finding) => finding.code) ?? []
+  return { code, ...found, codes, of: (who: Account) => found.keys.find((key) => key.account === who) }
+}
+
+const registered = async () => {
+  const text = await stage.inside('standin', `cat ${account}/ssh-keys`)
+  return text.split('\n').filter(Boolean)
+}
+
+/** Which keys opened which command since it was last asked. */
+async function connections(): Promise<{ key: string; command: string; client: string }[]> {
+  const file = `${account}/connections`
+  const text = await stage.inside('standin', `[ ! -e ${file} ] || { cat ${file}; rm ${file}; }`)
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
+}
+
+const bodyOf = async (who: Account, file = fileOf(who)) =>
+  (await stage.inside('dave', `ssh-keygen -y -P '' -f ${file}`)).split(' ')[1] ?? ''
+
+test('keys are made on the host, registered, and each tried as the one who uses it', async (t) => {
+  const missing = await keys()
+  t.match(missing, { code: 1, keys: [{ account: 'root' }, { account: 'my_username' }] })
+  t.same([missing.codes('root'), missing.codes('my_username')], [['missing'], ['missing']])
+
+  const installed = await keys('install')
+  t.match(installed, { code: 0, couldNot: [] })
+  const lines = await registered()
+  t.match(lines.at(-2), /^ssh-ed25519 \S+ dave:root:\d{4}-\d\d-\d\d$/)
+  t.match(lines.at(-1), /^ssh-ed25519 \S+ dave:my_username:\d{4}-\d\d-\d\d$/)
+  t.same(installed.keys.map((key) => key.public).sort(), lines.slice(-2).sort())
+  for (const who of ['root', 'my_username'] as const) {
+    const rights = await stage.inside('dave', `stat -c '%U %a' ${fileOf(who)} ${home[who]}/.ssh/config`)
+    t.equal(rights, `${who} 600\n${who} 600\n`)
+  }
+  t.same((await keys('install')).did, [], 'what is right is left alone')
+
+  // One of ssh's defaults, which must not be offered.
+  await stage.inside('dave', 'ssh-keygen -q -t ed25519 -N "" -f /root/.ssh/id_ed25519')
+  await connections()
+  const verified = await keys('verify')
+  t.match(verified, {
+    code: 0,
+    verified: [
+      { account: 'root', way: 'build', works: true, isConfigured: false },
+      { account: 'my_username', way: 'store', works: true },
+    ],
+  })
+  const seen = await connections()
+  const opened = (command: string) => [...new Set(seen.filter((one) => one.command === command).map(({ key }) => key))]
+  t.same(
+    opened('nix-store --serve --write'),
+    [`publickey ssh-ed25519 ${await bodyOf('root')}`],
+    "the hook's key is root's",
+  )
+  t.equal(seen.filter(({ client }) => client !== lab.address('dave')).length, 0)
+  const publics = await keys('show')
+  t.same(
+    publics.keys,
+    installed.keys.map((key) => key.public),
+  )
+})
+
+/** `[what is done to root's key, to the user's]`, each with the code by which it is told. */
+const breakages: readonly { root: [string, string]; my_username: [string, string] }[] = [
+  { root: ['chmod 644 FILE', 'mode'], my_username: ["sed -i 's/$/\\r/' FILE", 'line-ends'] },
+  { root: ['chown my_username FILE', 'owner'], my_username: ['truncate -s -1 FILE', 'no-final-newline'] },
+  { root: ['ssh-keygen -q -p -P "" -N secret -f FILE', 'passphrase'], my_username: ['chown root FILE', 'owner'] },
+  {
+    root: ['rm /root/.ssh/known_hosts', 'no-host-key'],
+    my_username: [
+      "printf 'Host nixbuild\\n  HostName eu.nixbuild.net\\n  IdentityFile ~/.ssh/nixbuild\\n' > HOME/.ssh/config",
+      'alias',
+    ],
+  },
+  {
+    root: [
+      'ssh-keygen -q -t ed25519 -N "" -f /tmp/x; echo eu.nixbuild.net $(cut -d" " -f1,2 /tmp/x.pub) > HOME/.ssh/known_hosts; rm /tmp/x*',
+      'other-host-key',
+    ],
+    my_username: ['rm FILE HOME/.ssh/config', 'missing'],
+  },
+]
+
+test('every state of a key is told apart, and mended by the command that the message names', async (t) => {
+  for (const breakage of breakages) {
+    for (const who of ['root', 'my_username'] as const) {
+      const script = breakage[who][0].replaceAll('FILE', fileOf(who)).replaceAll('HOME', home[who])
+      await stage.inside('dave', script)
+    }
+    const broken = await keys()
+    t.equal(broken.code, 1)
+    for (const who of ['root', 'my_username'] as const) {
+      const code = breakage[who][1]
+      t.match(broken.codes(who)[0], code, `${who}: ${code}`)
+      t.same([...new Set(broken.of(who)?.findings.map(({ mend }) => mend))], ['deploy keys install dave'])
+      const isKeyItself = !['no-host-key', 'other-host-key', 'alias', 'owner'].includes(code)
+      if (isKeyItself) t.not(broken.of(who)?.acceptance, 'yes', `ssh itself can do nothing with it: ${code}`)
+    }
+    const mended = await keys('install')
+    t.match({ code: mended.code, couldNot: mended.couldNot }, { code: 0, couldNot: [] }, JSON.stringify(breakage))
+  }
+  await stage.inside('standin', `sed -i '/dave:my_username/d' ${account}/ssh-keys`)
+  const revoked = await keys()
+  t.same([revoked.codes('root'), revoked.codes('my_username')], [[], ['refused']])
+  t.match(await keys('verify'), { code: 1, verified: [{ works: true }, { works: false }] })
+  t.match(await keys('install'), { code: 0, did: ['my_username: key registered with the account (api)'] })
+})
+
+test('where the service takes no api command, a shell is typed into; where it takes none, a person is told', async (t) => {
+  const forget = () => stage.inside('standin', `sed -i '/dave:root/d' ${account}/ssh-keys`)
+  await forget()
+  await stage.inside('standin', `touch ${account}/no-api`)
+  t.match(await keys('install'), { code: 0, did: ['root: key registered with the account (shell)'] })
+
+  await forget()
+  await stage.inside('standin', `touch ${account}/no-shell`)
+  const { code, couldNot } = await keys('install')
+  t.equal(code, 1)
+  const line = /then: (ssh-keys add ssh-ed25519 \S+ dave:root:\S+)$/.exec(couldNot[0]?.mend ?? '')?.[1] ?? ''
+  t.not(line, '')
+
+  // Somebody at a terminal is waited for.
+  await stage.inside('standin', `rm ${account}/no-shell`)
+  await describe({ keyCommands: { add: 'ssh-keys enroll {key}' } })
+  const [program = '', ...rest] = [
+    ...lab.sshCommand('control', { terminal: true }).map((word) => (word === '-t' ? '-tt' : word)),
+    '--',
+    'cd infra && deploy keys install dave',
+  ]
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
+  let shown = ''
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
+  await new Promise<void>((resolve) => {
+    child.stdout.on('data', (chunk: Buffer) => {
+      shown += chunk.toString()
+      if (/waiting until it is done/.test(shown)) resolve()
+    })
+    void ended.then(() => resolve())
+  })
+  t.match(shown.replaceAll(/\s+/g, ' '), 'ssh-keys enroll ssh-ed25519')
+  const known = '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null'
+  await stage.onControl(`{ sleep 1; echo '${line}'; sleep 1; } | ssh -T ${known} eu.nixbuild.net shell`)
+  t.equal(await ended, 0, shown)
+  t.match(shown, 'by hand')
+
+  await forget()
+  await stage.inside('standin', `rm ${account}/no-api`)
+  await describe({ keyCommands: { add: 'ssh-keys add {key} by-deploy' } })
+  t.match(await keys('install'), { code: 0, did: ['root: key registered with the account (api)'] })
+  t.match((await registered()).at(-1), / by-deploy$/, 'hosts.yaml says how')
+  await describe({})
+})
+
+test('a key is changed without a gap, however often that is interrupted, and the old one is refused', async (t) => {
+  await describe({}, ['root'])
+  const before = await bodyOf('root')
+  const others = (await registered()).filter((line) => !line.includes(before))
+  await stage.inside('dave', 'cp -p /root/.ssh/nixbuild /root/kept')
+  t.same((await keys('rotate', '--max-age', '90d')).did, [], 'a young key stays')
+  await stage.inside(
+    'dave',
+    `rm -f /run/gap /run/tries; systemd-run --quiet --unit=use -E PATH=/usr/bin sh -c 'while :; do ssh -o BatchMode=yes eu.nixbuild.net nix-daemon --stdio < /dev/null 2> /run/said; [ $? != 255 ] || cat /run/said >> /run/gap; echo >> /run/tries; done'`,
+  )
+  for (const point of [/registered with/, /trying the keys/, /removed from/]) {
+    const run = stage.start('keys', 'rotate', 'dave')
+    await run.until(point)
+    await run.signal('KILL')
+    await run.finished
+    t.match((await keys()).codes('root'), [], `${point}`)
+  }
+  const done = await keys('rotate')
+  t.match(done, { code: 0, couldNot: [], verified: [{ way: 'build', works: true }] }, JSON.stringify(done))
+  await stage.inside('dave', 'systemctl stop use')
+  t.equal(await stage.inside('dave', 'cat /run/gap 2> /dev/null || :'), '', 'at no time there was no key that works')
+  t.ok(Number(await stage.inside('dave', 'wc -l < /run/tries')) > 10)
+  const after = await bodyOf('root')
+  t.not(after, before)
+  const lines = await registered()
+  t.same(
+    lines.filter((line) => !line.includes(after)),
+    others,
+    'the account has the new one in place of the old one',
+  )
+  t.equal(lines.filter((line) => line.includes(after)).length, 1)
+  t.equal(await stage.inside('dave', 'ls /root/.ssh | grep -E "^nixbuild.(next|old|new)" || :'), '')
+  const knock = await lab.inside(
+    'dave',
+    'ssh -F /dev/null -i /root/kept -o IdentitiesOnly=yes -o BatchMode=yes eu.nixbuild.net shell',
+  )
+  t.match(knock, { code: 255, stderr: 'Permission denied' })
+
+  // The daemon's own line pins another host key: no new key can be shown to work.
+  await stage.inside(
+    'dave',
+    'echo "ssh://eu.nixbuild.net x86_64-linux - 1 1 - - $(base64 -w0 /etc/ssh/ssh_host_ed25519_key.pub)" > /etc/nix/machines',
+  )
+  const undone = await keys('rotate')
+  t.match(undone, { code: 1, verified: [{ works: false }] })
+  t.match(undone.couldNot[0]?.text, 'the old one is in its place again')
+  t.equal(await bodyOf('root'), after)
+  await stage.inside('dave', 'rm /etc/nix/machines')
+  t.match(await keys('rotate'), { code: 0, couldNot: [] }, 'then it goes on')
+  t.not(await bodyOf('root'), after)
+  t.equal((await registered()).length, lines.length)
+  await describe({})
+})
+
+test('with the configuration of the post: which key the daemon uses, which nobody needs, and whose rules hold', async (t) => {
+  const hostKey = lab.publicKey(lab.hostKey('standin')).split(' ').slice(0, 2).join(' ')
+  await stage.configure('dave', {
+    etc: {
+      'ssh/ssh_config':
+        'Host eu.nixbuild.net\n  IdentityFile ~/.ssh/nixbuild\n  IdentitiesOnly yes\n  ServerAliveInterval 60\n  IPQoS throughput\n',
+      'ssh/ssh_known_hosts': `eu.nixbuild.net ${hostKey}\n`,
+      'nix/machines': 'ssh://eu.nixbuild.net x86_64-linux /home/my_username/.ssh/nixbuild 100 1\n',
+    },
+  })
+  await stage.inside('dave', 'chmod 640 /root/.ssh/nixbuild')
+  const deployed = await stage.deployHost('dave')
+  t.equal(deployed.outcome.kind, 'deployed')
+  t.match(deployed.outcome.warnings.join('\n'), /key of root: .* has mode 640: .*deploy keys install dave/)
+  await stage.inside(
+    'dave',
+    'for home in /root /home/my_username; do rm $home/.ssh/config $home/.ssh/known_hosts; done',
+  )
+  t.match((await keys('install')).did, ['root: only root may read the key now'], 'the configuration says all the rest')
+
+  await connections()
+  const verified = await keys('verify', '--local-rebuild')
+  t.match(verified, {
+    code: 0,
+    host: { systemRule: 'configuration' },
+    verified: [
+      { account: 'root', way: 'build', works: true, isConfigured: true },
+      { account: 'my_username', way: 'store', works: true },
+      { account: 'my_username', way: 'local-rebuild', works: true, on: 'ssh://eu.nixbuild.net' },
+    ],
+  })
+  const used = (await connections()).filter(({ command }) => command === 'nix-store --serve --write')
+  t.same(
+    [...new Set(used.map(({ key }) => key.split(' ')[2]))],
+    [await bodyOf('my_username')],
+    "the user's key, read by root",
+  )
+  const { stdout } = await stage.deploy('keys', 'why', 'dave', '--plain')
+  t.match(
+    stdout,
+    "the Nix daemon's hook, for `ssh://eu.nixbuild.net x86_64-linux /home/my_username/.ssh/nixbuild 100 1`",
+  )
+  t.match(stdout, '/root/.ssh/nixbuild: the daemon is given /home/my_username/.ssh/nixbuild')
+  t.match(stdout, 'a host that only receives deployments needs none at all')
+  const module = await stage.deploy('keys', 'module', 'dave', '--plain')
+  t.match(module.stdout, `publicKey = "${hostKey}";`)
+
+  // The post's question: who connects, when my_username types something, and what was missing.
+  const build = (name: string) =>
+    `nix-build --no-out-link --max-jobs 0 --option substitute false -E 'derivation { name = "${name}"; system = "x86_64-linux"; builder = "/bin/sh"; args = ["-c" "echo > $out"]; outputHashMode = "flat"; outputHashAlgo = "sha256"; outputHash = "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b"; }'`
+  t.match(await whoConnects(build('by-the-user')), { code: 0, users: ['root'] }, 'the daemon builds')
+  const store = 'nix store info --store ssh-ng://eu.nixbuild.net'
+  t.match(await whoConnects(store), { code: 0, users: ['my_username'] }, 'the command itself connects')
+
+  await stage.inside('dave', 'rm /root/.ssh/nixbuild*; mv /etc/ssh/ssh_known_hosts /etc/ssh/away')
+  t.match(await whoConnects(build('unknown')), { code: 1, stderr: 'Host key verification failed' })
+  const accept = 'ssh -o StrictHostKeyChecking=accept-new -o BatchMode=yes eu.nixbuild.net shell'
+  t.match(await lab.inside('dave', accept), { code: 255, stderr: 'Permission denied' }, 'root has no key at all')
+  t.match(await whoConnects(build('known')), { code: 0, users: ['root'] }, 'and yet that was what was missing')
+  await stage.inside('dave', 'mv /etc/ssh/away /etc/ssh/ssh_known_hosts; mv /etc/nix/machines /etc/nix/away')
+  const local = await keys('verify', '--local-rebuild')
+  t.match(local.verified.at(-1), { way: 'local-rebuild', works: false }, 'the CPU of the host builds nothing')
+  await stage.inside('dave', 'mv /etc/nix/away /etc/nix/machines')
+})
+
+/** Runs a script as my_username on dave; `users`: those whose `ssh` ran meanwhile. */
+async function whoConnects(script: string) {
+  const record = await lab.recordExecutions('dave')
+  const { code, stderr } = await lab.ssh('dave', script)
+  const ran = (await record.stop()).filter(({ command }) => command === 'ssh')
+  const numbers = [...new Set(ran.map(({ user }) => user))]
+  return { code, stderr, users: numbers.map((number) => (number === 0 ? 'root' : 'my_username')) }
+}
+
+/** Whether a text is in an argument of any process of a machine, asked again and again until `stop`. */
+function watchArguments(machines: readonly string[], texts: readonly string[]) {
+  const found = new Set<string>()
+  const timer = setInterval(() => {
+    for (const machine of machines) {
+      for (const { argv } of lab.hostProcesses(machine)) {
+        if (texts.some((text) => argv.join(' ').includes(text))) found.add(machine)
+      }
+    }
+  }, 10)
+  return () => {
+    clearInterval(timer)
+    return [...found]
+  }
+}
+
+test('no private key is in a log, a message, a list of processes or the store, and none is left after it is revoked', async (t) => {
+  const machines = ['control', 'forge', 'standin', 'dave']
+  t.match(await keys('install'), { code: 0 })
+  const secretIn = async (who: Account) => (await stage.inside('dave', `sed -n 4p ${fileOf(who)}`)).trim()
+  const secrets = [await secretIn('root'), await secretIn('my_username')]
+  for (const secret of secrets) t.match(secret, /^[A-Za-z0-9+/=]{60,}$/)
+  const stop = watchArguments(machines, secrets)
+  t.match(await keys('install'), { code: 0 })
+  t.match(await keys('verify'), { code: 0 })
+  t.same(stop(), [], 'no process had it as an argument')
+  for (const secret of secrets) t.notOk(told.includes(secret), 'nothing that was said has it')
+
+  const search = async () => {
+    const places = '/var/log /var/lib/deploy /run /var/lib/nixbuild-stand-in /home/ops /tmp /nix/store /etc'
+    const patterns = secrets.map((secret) => `-e ${secret}`).join(' ')
+    const script = `{ journalctl --quiet --no-pager; grep -raF ${patterns} --devices=skip ${places} 2> /dev/null; } | grep -cF ${patterns}`
+    const counts = await Promise.all(machines.map((name) => lab.inside(name, script)))
+    return counts.map(({ stdout }) => Number(stdout))
+  }
+  t.same(await search(), [0, 0, 0, 0])
+  // Where one is, it is found.
+  const control = watchArguments(machines, secrets)
+  await lab.ssh('dave', `sh -c 'sleep 0.3; exit 0' ${secrets[0]}; echo ${secrets[0]} | sudo tee /var/log/secret`)
+  t.same([control(), await search()], [['dave'], [0, 0, 0, 1]])
+  await stage.inside('dave', 'rm /var/log/secret')
+
+  const publics = (await keys('show')).keys as unknown as string[]
+  const gone = await keys('revoke')
+  t.match(gone, { code: 0, couldNot: [] })
+  const lines = await registered()
+  for (const line of publics) t.notOk(lines.some((one) => one.includes(line.split(' ')[1] ?? line)))
+  t.equal(
+    await stage.inside(
+      'dave',
+      'ls /root/.ssh/nixbuild* /home/my_username/.ssh/nixbuild* 2> /dev/null | grep -v unusable || :',
+    ),
+    '',
+  )
+})
