@@ -84,8 +84,9 @@ interface Parts {
 }
 
 async function openTools({ inventory, report, terminal, interrupts }: Parts): Promise<OpenTools> {
-  const [clock, files, identity, local, probe, processes, ssh, builders, activation] = await Promise.all([
+  const [clock, codecs, files, identity, local, probe, processes, ssh, builders, activation] = await Promise.all([
     import('./edge/clock.ts'),
+    import('./edge/codecs.ts'),
     import('./edge/files.ts'),
     import('./edge/identity.ts'),
     import('./edge/local-machine.ts'),
@@ -114,6 +115,7 @@ async function openTools({ inventory, report, terminal, interrupts }: Parts): Pr
       clock: clock.systemClock,
       program: activation.hostProgram(await files.readHostProgramParts()),
       checkEdge: probe.checkEdge(inventory.directory, processes.runProcess),
+      codecs: codecs.codecs,
       report,
       who: identity.whoAmI(),
       randomHex: identity.randomHex,

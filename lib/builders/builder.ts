@@ -1,4 +1,5 @@
 /** Where evaluation and builds happen. A kind of builder is one file beside this one and one line in lib/builders/index.ts. */
+import type { Machine } from '../machine/machine.ts'
 import type { Store } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import type { Problem } from '../problem.ts'
@@ -17,6 +18,8 @@ export interface EvaluationOptions {
 /** What evaluation says about one `nixosConfigurations.<configuration>`. */
 export interface Evaluated {
   readonly derivation: DerivationPath
+  /** What it builds, where that is known before it is built. */
+  readonly output?: StorePath | undefined
   /** The system that the configuration is for (`aarch64-linux`): its host platform, not where it is built. */
   readonly system: string
 }
@@ -61,5 +64,7 @@ export interface Builder {
   bootFiles(toplevel: StorePath, signal: AbortSignal): Promise<readonly BootFile[] | undefined>
   /** The store that holds what was built, for copying from it. One stream that isn't shared: the caller closes it. */
   openStore(signal: AbortSignal): Promise<Store>
+  /** Where commands can be run beside that store, and the text for /bin/sh that reads from it. A mere store has none. */
+  readonly shell?: { machine(signal: AbortSignal): Promise<Machine>; readonly serve: string }
   close(): Promise<void>
 }

@@ -1,8 +1,9 @@
 /** A builder with a shell, git and Nix, reached over SSH: it gets the flake's source, evaluates and builds. */
-import type { Machine } from '../machine/machine.ts'
+import type { Channel, Machine } from '../machine/machine.ts'
 import type { Store } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
-import { openStore as greetStore } from '../nix/worker-protocol.ts'
+import { queryClosure } from '../nix/serve-protocol.ts'
+import { type DaemonStreams, openStore as greetStore } from '../nix/worker-protocol.ts'
 import { Problem } from '../problem.ts'
 import type { BootFile, Builder, BuilderEvents, EvaluationOptions, EvaluationResult } from './builder.ts'
 import { evaluateOn } from './evaluate.ts'
@@ -22,12 +23,23 @@ export interface SshBuilderParts {
 }
 
 // Nix may be outside the search path of a shell that is no login shell (a multi-user installation on another system).
-const daemonScript = `PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
+const path = 'PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin'
+const daemonScript = `${path}
 exec nix-daemon --stdio`
+const serveScript = `${path}
+exec nix-store --serve`
 
 const bootFilesScript = `for part in kernel initrd; do
   [ ! -e "$1/$part" ] || echo "$(wc -c < "$1/$part")" "$(readlink -f "$1/$part")"
 done`
+
+const streamsOf = (channel: Channel): DaemonStreams => ({
+  input: channel.stdin,
+  output: channel.stdout,
+  errorOutput: () => channel.errorOutput(),
+  closed: channel.exit,
+  close: () => channel.close(),
+})
 
 export function sshBuilder(parts: SshBuilderParts): Builder {
   const { name, here, flake, inputs } = parts
@@ -40,7 +52,9 @@ export function sshBuilder(parts: SshBuilderParts): Builder {
     const fresh = parts.connect(signal)
     connection = fresh
     const forget = () => {
-      if (connection === fresh) connection = undefined
+      if (connection !== fresh) return
+      connection = undefined
+      ready = undefined
     }
     fresh.then((there) => there.closed).then(forget, forget)
     return fresh
@@ -53,20 +67,48 @@ export function sshBuilder(parts: SshBuilderParts): Builder {
     signal: AbortSignal,
   ): Promise<EvaluationResult> {
     evaluated = { configurations, options }
-    const there = await machine(signal)
-    return await evaluateOn({ here, there, flake, inputs }, { configurations, options, events, signal })
+    const there = () => machine(signal)
+    const onBegin = () => void keepReady(openDaemon(signal))
+    return await evaluateOn({ here, there, onBegin, flake, inputs }, { configurations, options, events, signal })
+  }
+
+  /** A store that nobody uses at the moment: opening one takes turns that evaluation and build can hide. */
+  let ready: Promise<Store | undefined> | undefined
+
+  async function keepReady(opening: Promise<Store>): Promise<void> {
+    const before = ready
+    ready = opening.catch(() => undefined)
+    ;(await before)?.close()
+  }
+
+  async function takeStore(signal: AbortSignal): Promise<Store> {
+    const taken = ready
+    ready = undefined
+    return (await taken) ?? (await openDaemon(signal))
   }
 
   async function openStore(signal: AbortSignal): Promise<Store> {
+    const store = await takeStore(signal)
+    const there = await machine(signal)
+    // Opened now, while the host's store is.
+    const opening = there.open({ argv: ['sh', '-c', serveScript] }, signal)
+    const close = () => opening.then((channel) => channel.close()).catch(() => {})
+    return {
+      ...store,
+      // A turn for each level of the graph takes seconds on a long line.
+      queryClosure: (paths) =>
+        opening.then((channel) => queryClosure(streamsOf(channel), paths)).catch(() => store.queryClosure(paths)),
+      close() {
+        void close()
+        store.close()
+      },
+    }
+  }
+
+  async function openDaemon(signal: AbortSignal): Promise<Store> {
     const there = await machine(signal)
     const channel = await there.open({ argv: ['sh', '-c', daemonScript] }, signal)
-    return await greetStore({
-      input: channel.stdin,
-      output: channel.stdout,
-      errorOutput: () => channel.errorOutput(),
-      closed: channel.exit,
-      close: () => channel.close(),
-    })
+    return await greetStore(streamsOf(channel))
   }
 
   async function build(
@@ -74,19 +116,21 @@ export function sshBuilder(parts: SshBuilderParts): Builder {
     events: BuilderEvents,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<DerivationPath, StorePath | Problem>> {
-    const store = await openStore(signal)
+    const store = await takeStore(signal)
     try {
       const again = async () => {
         if (!evaluated) return
         events.progress('evaluating once more: the derivations were collected as garbage')
         await evaluate(evaluated.configurations, evaluated.options, events, signal)
       }
-      return await realise({ store, builder: name, evaluateAgain: again }, derivations, events)
+      const built = await realise({ store, builder: name, evaluateAgain: again }, derivations, events)
+      // It keeps what was built from the garbage collector until somebody copies from it.
+      void keepReady(Promise.resolve(store))
+      return built
     } catch (error) {
+      store.close()
       signal.throwIfAborted()
       throw error instanceof Problem ? error.at({ stage: 'build' }) : error
-    } finally {
-      store.close()
     }
   }
 
@@ -101,9 +145,10 @@ export function sshBuilder(parts: SshBuilderParts): Builder {
   }
 
   async function close(): Promise<void> {
+    ;(await ready)?.close()
     const there = await connection?.catch(() => undefined)
     await there?.close()
   }
 
-  return { name, evaluate, build, bootFiles, openStore, close }
+  return { name, evaluate, build, bootFiles, openStore, shell: { machine, serve: serveScript }, close }
 }

@@ -3,9 +3,10 @@
  * memory than what is between two pieces of a NAR.
  */
 import { activities } from '../nix/activity.ts'
-import type { Nar, NixEvent, PathInfo, Store } from '../nix/store.ts'
+import type { Nar, NarSource, NixEvent, PathInfo } from '../nix/store.ts'
 import { Problem } from '../problem.ts'
 import type { CopyRequest, CopyResult, CopyStrategy } from './copy.ts'
+import type { Lanes } from './lanes.ts'
 
 /**
  * Sends what the host lacks of the closure, references first, so that every path that arrived is valid and an
@@ -14,22 +15,29 @@ import type { CopyRequest, CopyResult, CopyStrategy } from './copy.ts'
 export const relay: CopyStrategy = async (request) => {
   const { from, to, signal } = request
   const close = () => {
-    from.close()
-    to.close()
+    for (const store of [from, to, lanes?.from, lanes?.to]) store?.close()
   }
+  let lanes: Lanes | undefined
   if (signal.aborted) throw interrupted(signal)
   signal.addEventListener('abort', close, { once: true })
   try {
-    return await copy(request)
+    return await copy(request, async (bytes) => {
+      lanes = await request.openLanes(bytes)
+      // Neither is left open when somebody gave up meanwhile.
+      if (signal.aborted) throw interrupted(signal)
+      return lanes
+    })
   } catch (error) {
     close()
     throw signal.aborted ? interrupted(signal) : error
   } finally {
     signal.removeEventListener('abort', close)
+    // The stores themselves are the caller's.
+    for (const lane of [lanes?.from, lanes?.to]) if (lane !== from && lane !== to) lane?.close()
   }
 }
 
-async function copy(request: CopyRequest): Promise<CopyResult> {
+async function copy(request: CopyRequest, openLanes: CopyRequest['openLanes']): Promise<CopyResult> {
   const { from, to, roots, substitute, onMove } = request
   const closure = await of('builder', async () => {
     // A root keeps all it refers to.
@@ -54,12 +62,11 @@ async function copy(request: CopyRequest): Promise<CopyResult> {
   const sentBytes = totalSize(missing)
   const freeBytes = hasFetched && missing.length > 0 ? await request.freeBytesNow() : request.freeBytes
   if (sentBytes > (freeBytes ?? Number.POSITIVE_INFINITY)) throw await noRoom(request, freeBytes ?? 0, sentBytes)
-  if (missing.length > 0) await send(request, missing)
+  if (missing.length > 0) await send(request, missing, await openLanes(sentBytes))
   return { closurePaths: closure.length, sentPaths: missing.length, sentBytes }
 }
 
-async function send(request: CopyRequest, missing: readonly PathInfo[]): Promise<void> {
-  const { from, to } = request
+async function send(request: CopyRequest, missing: readonly PathInfo[], { from, to }: Lanes): Promise<void> {
   const bytesTotal = totalSize(missing)
   let pathsDone = 0
   let bytesDone = 0
@@ -85,7 +92,7 @@ async function send(request: CopyRequest, missing: readonly PathInfo[]): Promise
   } catch (error) {
     const arrived = totalSize(missing.slice(0, pathsDone))
     throw told(error, source.failed ? 'builder' : 'host', [
-      ...(to.trusted === false
+      ...(request.to.trusted === false
         ? ['the host takes only signed paths from this login: deploy as root or with sudo']
         : []),
       `${pathsDone} of ${missing.length} paths (${size(arrived)} of ${size(bytesTotal)}) arrived and stay there`,
@@ -95,7 +102,7 @@ async function send(request: CopyRequest, missing: readonly PathInfo[]): Promise
 }
 
 /** The NARs, and whether it was their source that failed. */
-async function* watched(from: Store, infos: readonly PathInfo[], source: { failed: boolean }): AsyncGenerator<Nar> {
+async function* watched(from: NarSource, infos: readonly PathInfo[], source: { failed: boolean }): AsyncGenerator<Nar> {
   const fail = () => {
     source.failed = true
   }

@@ -13,9 +13,6 @@ export function refuseUnsupported(hosts: readonly Host[], tools: Pick<Tools, 'bu
     try {
       tools.builder(host.builder)
       copyStrategy(host.copy.via)
-      if (host.copy.compress === 'always') {
-        throw new Problem('compression is not supported yet', { kind: 'usage', hints: ['leave `compress:` away'] })
-      }
     } catch (error) {
       throw error instanceof Problem ? error.at({ host: host.name }) : error
     }

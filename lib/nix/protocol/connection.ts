@@ -76,6 +76,11 @@ export class Connection {
     if (!this.#broken) this.#streams.input.write(bytes)
   }
 
+  /** Nothing more will be written. */
+  endInput(): void {
+    this.#streams.input.end()
+  }
+
   /** Writes and waits until there is room for more. Rejects when the connection has broken meanwhile. */
   async send(bytes: Uint8Array): Promise<void> {
     if (this.#broken) throw this.#broken
