@@ -10,7 +10,10 @@ import { upload } from './upload.ts'
 
 export interface Places {
   readonly here: Machine
-  readonly there: Machine
+  /** The builder: it is being logged in to while the sources are looked at here. */
+  there(): Promise<Machine>
+  /** Called when nothing speaks against the evaluation any more: the builder can be asked for more beside it. */
+  onBegin?(): void
   readonly flake: string
   readonly inputs: ReadonlyMap<string, string>
 }
@@ -34,16 +37,21 @@ export async function evaluateOn(places: Places, request: EvaluationRequest): Pr
 
 async function attempt(places: Places, request: EvaluationRequest): Promise<EvaluationResult> {
   const { events, signal } = request
-  const sources = await findSources(places, request)
+  const [finding, connecting] = await Promise.allSettled([findSources(places, request), places.there()])
+  const sources = finding.status === 'fulfilled' ? finding.value : []
   const snapshots = sources.flatMap(({ from }) => (from.kind === 'git' ? [from] : []))
   try {
+    if (connecting.status === 'rejected') throw connecting.reason
+    if (finding.status === 'rejected') throw finding.reason
     const [flake] = sources
     if (!flake) throw new Problem('there is no flake to evaluate', { stage: 'evaluate' })
+    const there = connecting.value
+    places.onBegin?.()
     for (const warning of sources.map(untrackedWarning)) if (warning) events.warning(warning)
-    events.progress(`sending the flake to ${places.there.name}`)
-    const shipped = await Promise.all(sources.map((source) => ship(places, source, signal)))
+    events.progress(`sending the flake to ${there.name}`)
+    const shipped = await Promise.all(sources.map((source) => ship({ here: places.here, there }, source, signal)))
     const conversation = await Conversation.begin(
-      places.there,
+      there,
       {
         lock: lockName(flake),
         sources: shipped,
@@ -73,7 +81,11 @@ async function findSources({ here, flake, inputs }: Places, { options, signal }:
   return await Promise.all(wanted.map((one) => findSource(here, one, signal)))
 }
 
-async function ship({ here, there }: Places, source: Source, signal: AbortSignal): Promise<string[]> {
+async function ship(
+  { here, there }: { here: Machine; there: Machine },
+  source: Source,
+  signal: AbortSignal,
+): Promise<string[]> {
   if (source.from.kind !== 'path') return sourceArguments(source)
   return sourceArguments(source, await upload(here, there, { directory: source.from.directory, signal }))
 }

@@ -1,5 +1,5 @@
 /** From hosts to their toplevels: one evaluation and one build for each builder. */
-import type { Builder, BuilderEvents, EvaluationOptions } from '../builders/builder.ts'
+import type { Builder, BuilderEvents, Evaluated, EvaluationOptions } from '../builders/builder.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import { Problem, partsOf, type Stage } from '../problem.ts'
@@ -7,6 +7,8 @@ import type { Tools } from './tools.ts'
 
 export interface Evaluation {
   readonly derivation: DerivationPath
+  /** where that is known before it is built */
+  readonly output: StorePath | undefined
   readonly revision: string
 }
 
@@ -45,11 +47,7 @@ export async function evaluateHosts(
   return results
 }
 
-function checked(
-  host: Host,
-  result: { derivation: DerivationPath; system: string } | Problem | undefined,
-  revision: string,
-) {
+function checked(host: Host, result: Evaluated | Problem | undefined, revision: string) {
   if (result instanceof Problem) return result.at({ host: host.name, stage: 'evaluate' })
   if (!result)
     return new Problem(`evaluation said nothing of ${host.configuration}`, { host: host.name, stage: 'evaluate' })
@@ -63,7 +61,7 @@ function checked(
       },
     )
   }
-  return { derivation: result.derivation, revision }
+  return { derivation: result.derivation, output: result.output, revision }
 }
 
 /** Builds what was evaluated, all of one builder at once. Never rejects. */

@@ -137,7 +137,8 @@ export class Workplace {
     const env = { HOME: this.home, PATH: `${this.home}/bin:${process.env['PATH']}`, LANG: 'C.UTF-8' }
     const machine = localMachine({ name: 'forge', env })
     const start: Machine['open'] = async (command, signal) => {
-      this.commands += 1
+      // the daemon that a build would speak to is opened beside the evaluation
+      if (!command.argv.join(' ').includes('nix-daemon')) this.commands += 1
       const channel = await machine.open({ argv: [this.shell, '-c', commandLine(command, 'none')] }, signal)
       const write = channel.stdin.write.bind(channel.stdin)
       channel.stdin.write = ((chunk: string | Buffer, ...rest: []) => {
