@@ -18,6 +18,7 @@ import { Problem } from '../../lib/problem.ts'
 import * as lab from '../lab/lab.mjs'
 import { daemonOf } from './counted-store.ts'
 import { seen } from './eventually.ts'
+import { setStage } from './stage.ts'
 
 const skip = lab.whyNoLab() ?? false
 const megabyte = 2 ** 20
@@ -281,4 +282,19 @@ t.test('a large path costs the host no more memory for being compressed', { skip
   t.ok(sentBytes > 250e6)
   t.comment(`${Math.round((peak - idle) / megabyte)} MiB more`)
   t.ok(peak - idle < 40 * megabyte)
+})
+
+t.test('a deployment tells that it compressed, and nothing else is different', { skip }, async (t) => {
+  const stage = await setStage({ fresh: false, defaults: { copy: { compress: 'always' } } })
+  await stage.configure('dave', { motd: 'compressed', bigPath: 100 })
+  const before = await lab.linkBytes('dave')
+  const { code, outcome, stderr } = await stage.deployHost('dave')
+  const sent = (await lab.linkBytes('dave')).toMachine - before.toMachine
+  t.match({ code, outcome }, { code: 0, outcome: { kind: 'deployed' } })
+  t.equal((await stage.facts('dave')).running, outcome.toplevel)
+  t.same((await stage.facts('dave')).leftBehind, [])
+  t.match(stderr, /paths, .*, sent as zstd$/m)
+  t.ok(outcome.sentBytes > 100e6)
+  t.ok(sent < 10e6, `${sent} bytes went to dave`)
+  t.match(await stage.deployHost('dave'), { code: 0, outcome: { kind: 'unchanged' } })
 })
