@@ -26,13 +26,8 @@ export interface Compression {
 
 /** Below that many bytes a second, compressing takes less time than sending: 100 Mbit/s. */
 const fast = 12.5e6
-/** Below that there is time to compress well: 32 Mbit/s. */
-const slow = 4e6
-
-const levels: Readonly<Record<CodecName, { quick: number; thorough: number }>> = {
-  zstd: { quick: 3, thorough: 9 },
-  gzip: { quick: 1, thorough: 6 },
-}
+/** The next levels take many times the work for a tenth of the bytes. */
+const levels: Readonly<Record<CodecName, number>> = { zstd: 3, gzip: 4 }
 
 /** `codecs` in order of preference. Undefined: send it as it is. */
 export function chooseCompression(
@@ -43,6 +38,5 @@ export function chooseCompression(
   if (setting === 'never' || !line || (setting === 'auto' && line.rate >= fast)) return undefined
   const codec = codecs.find(({ name }) => line.has.includes(name))
   if (!codec) return undefined
-  const { quick, thorough } = levels[codec.name]
-  return { codec, level: line.rate < slow ? thorough : quick }
+  return { codec, level: levels[codec.name] }
 }
