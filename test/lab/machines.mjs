@@ -19,7 +19,7 @@ export const machines = {
   control: { role: 'control', number: 2, image: 'control', user: 'ops', diskSize: 8 * gibibyte, memory: undefined },
   workstation: {
     role: 'control',
-    number: 4,
+    number: 5,
     image: 'workstation',
     user: 'ops',
     diskSize: 16 * gibibyte,
