@@ -128,7 +128,7 @@ const ofBuilder = (name: string, problem: Problem): Problem =>
     : problem
 
 /** Anything thrown, as a Problem of that host and stage: what is none, and no system call's failure, is ours. */
-export function asProblem(error: unknown, host: Host, stage: Stage): Problem {
+export function asProblem(error: unknown, host: Pick<Host, 'name'>, stage: Stage): Problem {
   if (error instanceof Problem) return error.at({ host: host.name, stage })
   const message = error instanceof Error ? error.message : String(error)
   const place = { host: host.name, stage, cause: error }
