@@ -24,6 +24,8 @@ export interface ConversationRequest {
 export interface Answer {
   readonly json: string
   readonly errors: string
+  /** derivations that were built for the evaluation (import from derivation) and that the errors name */
+  readonly builds: readonly string[]
 }
 
 /** What the builder once had is no longer whole, and was thrown away: everything has to be sent again. */
@@ -45,7 +47,7 @@ export class Conversation {
     this.#machine = machine
     this.#channel = channel
     this.#lines = new Lines(channel.stdout)
-    this.#log = new EvaluationLog(channel, about.events, about)
+    this.#log = new EvaluationLog(channel, about.events, { ...about, builder: machine.name })
     this.#signal = about.signal
   }
 
@@ -64,13 +66,21 @@ export class Conversation {
     }
   }
 
+  /** The builder's name. */
+  get builder(): string {
+    return this.#machine.name
+  }
+
   /** The answer to the oldest question that has none yet. */
   async answer(): Promise<Answer> {
     let json = ''
     for (;;) {
       const line = await this.#next()
       const exit = /^exit (\d+)$/.exec(line)
-      if (exit) return { json: exit[1] === '0' ? json : '', errors: await this.#log.errors() }
+      if (exit) {
+        const errors = await this.#log.errors()
+        return { json: exit[1] === '0' ? json : '', errors, builds: this.#log.buildsIn(errors) }
+      }
       if (line !== '') json = line
     }
   }

@@ -5,6 +5,7 @@ import { parseToplevels, toplevelsOf } from '../nix/toplevels.ts'
 import { Problem } from '../problem.ts'
 import type { BuilderEvents, Evaluated, EvaluationOptions, EvaluationResult } from './builder.ts'
 import { type Answer, Conversation, MirrorBroken } from './conversation.ts'
+import { wholeLog } from './realise.ts'
 import { findSource, lockName, revisionOf, type Source, sourceArguments, untrackedWarning } from './shipment.ts'
 import { upload } from './upload.ts'
 
@@ -91,21 +92,25 @@ async function answers(
   { configurations, events }: EvaluationRequest,
 ): Promise<Map<string, Evaluated | Problem>> {
   const together = await conversation.answer()
-  if (together.json !== '') return new Map(configurations.map((name) => [name, evaluated(name, together)]))
+  const read = (name: string, answer: Answer) => evaluated(name, answer, conversation.builder)
+  if (together.json !== '') return new Map(configurations.map((name) => [name, read(name, together)]))
   const [first] = configurations
-  if (configurations.length === 1 && first !== undefined) return new Map([[first, evaluated(first, together)]])
+  if (configurations.length === 1 && first !== undefined) return new Map([[first, read(first, together)]])
   // Is it the flake as a whole? Then nothing is gained by asking for each.
   const whole = await conversation.ask(toplevelsOf([]))
   const results = new Map<string, Evaluated | Problem>()
   for (const name of configurations) {
     if (whole.json !== '') events.progress(`evaluating ${name}`)
-    results.set(name, evaluated(name, whole.json === '' ? whole : await conversation.ask(toplevelsOf([name]))))
+    results.set(name, read(name, whole.json === '' ? whole : await conversation.ask(toplevelsOf([name]))))
   }
   return results
 }
 
-function evaluated(name: string, { json, errors }: Answer): Evaluated | Problem {
-  if (json === '') return new Problem(`evaluation of ${name} failed`, { stage: 'evaluate', detail: errors })
+function evaluated(name: string, { json, errors, builds }: Answer, builder: string): Evaluated | Problem {
+  if (json === '') {
+    const hints = builds.map((derivation) => `built for the evaluation; ${wholeLog(derivation, builder)}`)
+    return new Problem(`evaluation of ${name} failed`, { stage: 'evaluate', detail: errors, hints })
+  }
   try {
     const { names, found } = parseToplevels(json)
     return found.get(name) ?? missing(name, names)

@@ -67,9 +67,17 @@ function outcome(built: BuildResult, { parts, activities, said }: Told): StorePa
   return new Problem(`build of ${name} failed`, {
     stage: 'build',
     detail: [message, ...logs].join('\n'),
-    hints: failed.map(([one]) => `see the whole log: nix log ${one} (on ${parts.builder})`),
+    hints: [
+      ...failed.map(([one]) => wholeLog(one, parts.builder)),
+      ...(/timed out after/.test(words)
+        ? [`the limit is \`timeout\` or \`max-silent-time\`: of --option, or of nix.conf on ${parts.builder}`]
+        : []),
+    ],
   })
 }
+
+export const wholeLog = (derivation: string, builder: string): string =>
+  `see the whole log: nix log ${derivation} (on ${builder})`
 
 const changed = (derivation: DerivationPath) =>
   new Problem(`${shortName(derivation)} is no longer what the flake evaluates to`, {

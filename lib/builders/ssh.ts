@@ -2,8 +2,8 @@
 import type { Machine } from '../machine/machine.ts'
 import type { Store } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
-import { openStore as greetStore } from '../nix/worker-protocol.ts'
-import { Problem } from '../problem.ts'
+import { DaemonLost, openStore as greetStore } from '../nix/worker-protocol.ts'
+import { Problem, partsOf } from '../problem.ts'
 import type { BootFile, Builder, BuilderEvents, EvaluationOptions, EvaluationResult } from './builder.ts'
 import { evaluateOn } from './evaluate.ts'
 import { realise } from './realise.ts'
@@ -23,7 +23,7 @@ export interface SshBuilderParts {
 
 // Nix may be outside the search path of a shell that is no login shell (a multi-user installation on another system).
 const daemonScript = `PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
-exec nix-daemon --stdio`
+exec nix-daemon --stdio "$@"`
 
 const bootFilesScript = `for part in kernel initrd; do
   [ ! -e "$1/$part" ] || echo "$(wc -c < "$1/$part")" "$(readlink -f "$1/$part")"
@@ -46,6 +46,12 @@ export function sshBuilder(parts: SshBuilderParts): Builder {
     return fresh
   }
 
+  /** Whoever needs a connection next gets a new one. */
+  async function leave(there: Machine): Promise<void> {
+    if ((await connection?.catch(() => undefined)) === there) connection = undefined
+    void there.close()
+  }
+
   async function evaluate(
     configurations: readonly string[],
     options: EvaluationOptions,
@@ -57,14 +63,21 @@ export function sshBuilder(parts: SshBuilderParts): Builder {
     return await evaluateOn({ here, there, flake, inputs }, { configurations, options, events, signal })
   }
 
-  async function openStore(signal: AbortSignal): Promise<Store> {
+  /** `settings`: of nix.conf, for what is asked of this store. */
+  async function openStore(signal: AbortSignal, settings: EvaluationOptions['options'] = []): Promise<Store> {
     const there = await machine(signal)
-    const channel = await there.open({ argv: ['sh', '-c', daemonScript] }, signal)
+    const options = settings.flatMap(([setting, value]) => ['--option', setting, value])
+    const channel = await there.open({ argv: ['sh', '-c', daemonScript, 'nix-daemon', ...options] }, signal)
+    let lost = false
     return await greetStore({
       input: channel.stdin,
       output: channel.stdout,
       errorOutput: () => channel.errorOutput(),
-      closed: channel.exit,
+      closed: channel.exit.then(async (exit) => {
+        lost = exit.lost
+        if (lost) await leave(there)
+      }),
+      isOutOfReach: () => lost,
       close: () => channel.close(),
     })
   }
@@ -74,7 +87,27 @@ export function sshBuilder(parts: SshBuilderParts): Builder {
     events: BuilderEvents,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<DerivationPath, StorePath | Problem>> {
-    const store = await openStore(signal)
+    try {
+      return await buildOnce(derivations, events, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof DaemonLost)) throw error
+      // What was built until then is in the store.
+      events.warning(`${name} went away in the middle of the build: going on there once more`)
+    }
+    return await buildOnce(derivations, events, signal).catch((error: unknown) => {
+      signal.throwIfAborted()
+      if (!(error instanceof DaemonLost)) throw error
+      throw new Problem(`${name} went away in the middle of the build, twice`, partsOf(error))
+    })
+  }
+
+  async function buildOnce(
+    derivations: readonly DerivationPath[],
+    events: BuilderEvents,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<DerivationPath, StorePath | Problem>> {
+    const store = await openStore(signal, evaluated?.options.options)
     try {
       const again = async () => {
         if (!evaluated) return
@@ -82,9 +115,6 @@ export function sshBuilder(parts: SshBuilderParts): Builder {
         await evaluate(evaluated.configurations, evaluated.options, events, signal)
       }
       return await realise({ store, builder: name, evaluateAgain: again }, derivations, events)
-    } catch (error) {
-      signal.throwIfAborted()
-      throw error instanceof Problem ? error.at({ stage: 'build' }) : error
     } finally {
       store.close()
     }
@@ -105,5 +135,5 @@ export function sshBuilder(parts: SshBuilderParts): Builder {
     await there?.close()
   }
 
-  return { name, evaluate, build, bootFiles, openStore, close }
+  return { name, evaluate, build, bootFiles, openStore: (signal) => openStore(signal), close }
 }

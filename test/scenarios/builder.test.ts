@@ -1,6 +1,6 @@
 /** Flakes that are evaluated and built on other machines: Nix 2.26 on forge, the newest on frank, 2.8 on grace. */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -43,6 +43,14 @@ const flake = `{
         args = [ "-euc" "mkdir $out; echo $name > $out/name" ];
       } // about);
     };
+    generated = name: script: derivation {
+      inherit name;
+      system = builtins.currentSystem or "x86_64-linux";
+      builder = "/bin/sh";
+      PATH = "/bin:/usr/bin";
+      args = [ "-euc" script ];
+      text = builtins.readFile ./text;
+    };
   in {
     nixosConfigurations = {
       dave = system "dave" {
@@ -54,6 +62,9 @@ const flake = `{
       impure = system "impure" { here = builtins.currentSystem; };
       broken = throw "this one is broken";
       needy = system "needy" { dependency = (system "nginx" { args = [ "-c" "echo no such header; exit 3" ]; }).config.system.build.toplevel; };
+      sleepy = system "sleepy" { args = [ "-euc" "echo asleep; sleep 4; mkdir $out" ]; text = builtins.readFile ./text; };
+      importing = system "importing" { found = import (generated "generated" "sleep 1; echo 1 > $out"); };
+      importingBroken = system "importing" { found = import (generated "ungenerated" "echo no cheese; exit 3"); };
       "odd \\"name\\" \${"$"}{x}" = system "odd" { };
       slow = builtins.foldl' (a: b: a + builtins.foldl' (c: d: c + d) 0 (builtins.genList (x: x) 100000)) 0 (builtins.genList (x: x) 1000000);
     };
@@ -286,6 +297,70 @@ t.test('derivations that were collected after the evaluation are evaluated once 
   t.match(built.get(dave.derivation), /^\/nix\/store\/.*-dave$/)
 })
 
+/** Evaluates one configuration of a source that nobody has built yet, and gives what builds it. */
+async function evaluatedAnew(t: Test, configuration: string, options = noOptions) {
+  const workplace = new Workplace(t)
+  workplace.write('text', `${Math.random()}`)
+  const builder = workplace.builder(t, 'forge')
+  const { configurations } = await builder.evaluate([configuration], options, workplace.events, signal)
+  const result = configurations.get(configuration)
+  if (!result || result instanceof Problem) throw new Error(`${result?.message}\n${result?.detail}`)
+  const build = async () => (await builder.build([result.derivation], workplace.events, signal)).get(result.derivation)
+  return { workplace, build }
+}
+
+const onForge = (pattern: RegExp) => hostProcesses('forge').filter(({ argv }) => pattern.test(argv.join(' ')))
+
+t.test(
+  'a builder that goes away in the middle of a build is asked once more, and then given up',
+  { skip },
+  async (t) => {
+    const goesAway = async () => {
+      await seen('it builds', () => onForge(/^sleep 4$/).length > 0)
+      for (const { pid } of onForge(/^nix-daemon --stdio/)) process.kill(pid, 'SIGKILL')
+      await seen('the build has ended', () => onForge(/^sleep 4$/).length === 0)
+    }
+    const { workplace, build } = await evaluatedAnew(t, 'sleepy')
+    const building = build()
+    await goesAway()
+    t.match(await building, /^\/nix\/store\/\w{32}-sleepy$/)
+    t.strictSame(workplace.warnings, ['forge went away in the middle of the build: going on there once more'])
+
+    const twice = await evaluatedAnew(t, 'sleepy')
+    const failing = t.rejects(twice.build(), { message: 'forge went away in the middle of the build, twice' })
+    await goesAway()
+    await goesAway()
+    await failing
+  },
+)
+
+t.test('a limit of time ends a build, and the message says which limit', { skip }, async (t) => {
+  for (const limit of ['timeout', 'max-silent-time']) {
+    const { build } = await evaluatedAnew(t, 'sleepy', { ...noOptions, options: [[limit, '1']] })
+    t.match(await build(), {
+      message: 'build of sleepy failed',
+      detail: /timed out after 1 seconds/,
+      hints: [
+        /^see the whole log: nix log .*-sleepy\.drv \(on forge\)$/,
+        /^the limit is `timeout` or `max-silent-time`/,
+      ],
+    })
+    t.strictSame(onForge(/^sleep 4$/), [])
+  }
+})
+
+t.test('import from derivation: it is said what is built for the evaluation, and where', { skip }, async (t) => {
+  const { workplace } = await evaluatedAnew(t, 'importing')
+  t.ok(workplace.progress.includes('building generated on forge, to evaluate'), workplace.progress.join('\n'))
+  const builder = workplace.builder(t, 'forge')
+  const { configurations } = await builder.evaluate(['importingBroken'], noOptions, workplace.events, signal)
+  const problem = configurations.get('importingBroken')
+  t.match(problem, {
+    detail: /no cheese/,
+    hints: [/^built for the evaluation; see the whole log: nix log \S+-ungenerated\.drv \(on forge\)$/],
+  })
+})
+
 t.test('a lock file that lacks an input is not completed in silence', { skip }, async (t) => {
   const workplace = new Workplace(t)
   await ssh('forge', 'rm -rf other; mkdir other; echo data > other/data')
@@ -304,4 +379,7 @@ t.test('a lock file that lacks an input is not completed in silence', { skip }, 
     workplace.warnings[0],
     /^flake\.lock does not fit flake\.nix: run nix flake lock and commit it.*\n.*'secrets'/s,
   )
+  t.notOk(existsSync(join(workplace.repository, 'flake.lock')))
+  const locks = await ssh('forge', "find .cache/deploy/sources -name flake.lock -newermt '-1 minute'")
+  t.equal(locks.stdout, '', 'nor is it written on the builder')
 })
