@@ -56,7 +56,10 @@ export class Conversation {
     const { lock, sources, snapshots, firstQuestion, nixArguments } = request
     const args = [lock, String(sources.length), ...sources.flat(), oneLine(firstQuestion), ...nixArguments]
     const channel = await machine.open({ argv: ['sh', '-c', evaluationScript, 'deploy', ...args] }, about.signal)
-    const conversation = new Conversation(machine, channel, { ...about, overridden: sources.length > 1 })
+    const conversation = new Conversation(machine, channel, {
+      ...about,
+      overridden: sources.some(([input, kind]) => input !== '-' && kind !== 'submodule'),
+    })
     try {
       for (const snapshot of snapshots) await conversation.#send(snapshot, about.events)
       return conversation

@@ -6,7 +6,7 @@ import { Problem } from '../problem.ts'
 import type { BuilderEvents, Evaluated, EvaluationOptions, EvaluationResult } from './builder.ts'
 import { type Answer, Conversation, MirrorBroken } from './conversation.ts'
 import { wholeLog } from './realise.ts'
-import { findSource, lockName, revisionOf, type Source, sourceArguments, untrackedWarning } from './shipment.ts'
+import { findSources, lockName, revisionOf, type Source, sourceArguments, sourceWarnings } from './shipment.ts'
 import { upload } from './upload.ts'
 
 export interface Places {
@@ -35,12 +35,12 @@ export async function evaluateOn(places: Places, request: EvaluationRequest): Pr
 
 async function attempt(places: Places, request: EvaluationRequest): Promise<EvaluationResult> {
   const { events, signal } = request
-  const sources = await findSources(places, request)
+  const sources = await allSources(places, request)
   const snapshots = sources.flatMap(({ from }) => (from.kind === 'git' ? [from] : []))
   try {
     const [flake] = sources
     if (!flake) throw new Problem('there is no flake to evaluate', { stage: 'evaluate' })
-    for (const warning of sources.map(untrackedWarning)) if (warning) events.warning(warning)
+    for (const warning of sources.flatMap(sourceWarnings)) events.warning(warning)
     events.progress(`sending the flake to ${places.there.name}`)
     const shipped = await Promise.all(sources.map((source) => ship(places, source, signal)))
     const conversation = await Conversation.begin(
@@ -67,11 +67,11 @@ async function attempt(places: Places, request: EvaluationRequest): Promise<Eval
   }
 }
 
-async function findSources({ here, flake, inputs }: Places, { options, signal }: EvaluationRequest): Promise<Source[]> {
+async function allSources({ here, flake, inputs }: Places, { options, signal }: EvaluationRequest): Promise<Source[]> {
   // A later override of the same input replaces an earlier one, as with `nix`.
   const overrides = new Map([...inputs, ...options.overrideInputs])
   const wanted = [{ reference: flake }, ...[...overrides].map(([input, reference]) => ({ input, reference }))]
-  return await Promise.all(wanted.map((one) => findSource(here, one, signal)))
+  return (await Promise.all(wanted.map((one) => findSources(here, one, signal)))).flat()
 }
 
 async function ship({ here, there }: Places, source: Source, signal: AbortSignal): Promise<string[]> {

@@ -10,7 +10,10 @@
  * When standard input ends, the control machine has lost interest or is gone, and what runs is ended: without a
  * terminal, nothing else tells a command that nobody waits for it.
  *
- * Arguments: a name for the lock; the number of sources; nine for each source (lib/builders/shipment.ts); the first
+ * A submodule is a repository in the tree of the one before it. From a clean tree Nix fetches it by its URL: git is told
+ * that what it wants from there is in the repository of the objects.
+ *
+ * Arguments: a name for the lock; the number of sources; ten for each source (lib/builders/shipment.ts); the first
  * question; arguments of `nix eval`. A question is `metadata`, or a function of nixosConfigurations with record
  * separators for line ends.
  */
@@ -52,7 +55,8 @@ work_tree() {
   rm -rf "$tree" && ours -c init.defaultBranch=deploy init -q --template= "$tree" &&
     mkdir -p "$tree/.git/objects/info" && printf '%s\n' "$store/objects" > "$tree/.git/objects/info/alternates" &&
     printf '\t%s\n' 'autocrlf = false' 'attributesFile = /dev/null' 'fsmonitor = false' 'untrackedCache = false' \
-      'splitIndex = false' 'logAllRefUpdates = false' >> "$tree/.git/config"
+      'splitIndex = false' 'logAllRefUpdates = false' >> "$tree/.git/config" &&
+    printf '%s\n' '[submodule]' '	active = .' '[remote "origin"]' "	url = $origin" >> "$tree/.git/config"
 }
 check_out() (
   cd "$tree" 2> /dev/null || exit 1
@@ -108,7 +112,8 @@ remember() {
 }
 # One at a time for each source, so that what somebody else sends at this moment is not sent twice.
 receive() {
-  place=$sources/$where store=$sources/$where/git tree=$sources/$where/tree-$name
+  place=$sources/$where store=$sources/$where/git
+  if [ "$kind" = submodule ]; then tree=$outer/$query; else tree=$sources/$where/tree-$name outer=$tree; fi
   mkdir -p "$place" && touch "$place" && exec 8> "$place/lock" || end no-room
   if command -v flock > /dev/null; then flock 8; fi
   mirror || end no-room
@@ -124,12 +129,58 @@ receive() {
   end incomplete
 }
 
+# Relative URLs of submodules start from the remote's; it is there for that only.
+origin=https://deploy.invalid/1/2/3/4/5/6/7/8/tree
+GIT_CONFIG_COUNT=0
+setting() { # NAME VALUE
+  export "GIT_CONFIG_KEY_$GIT_CONFIG_COUNT=$1" "GIT_CONFIG_VALUE_$GIT_CONFIG_COUNT=$2"
+  GIT_CONFIG_COUNT=$((GIT_CONFIG_COUNT + 1))
+}
+from_base() { # URL RELATIVE
+  base=$1 rest=$2
+  while :; do
+    case $rest in
+      ../*) base=$(dirname -- "$base") rest=$(printf '%s' "$rest" | cut -c 4-) ;;
+      ./*) rest=$(printf '%s' "$rest" | cut -c 3-) ;;
+      *) break ;;
+    esac
+  done
+  printf '%s/%s' "$base" "$rest"
+}
+# Under all the names that Nix may have for it.
+fetched_from_store() { # URL
+  if [ -z "$1" ]; then return; fi
+  case $1 in
+    ./* | ../*)
+      setting "url.$store.insteadOf" "$(from_base "$origin" "$1")"
+      # Before Nix 2.20 it starts from the tree itself, and git takes no other name for a path.
+      sibling=$(printf '%s' "$1" | cut -c 4-)
+      case $sibling in */* | git | lock | tree-* | shallow) ;; *) ln -sfn "$store" "$(dirname -- "$outer")/$sibling" ;; esac ;;
+    *://* | /*) setting "url.$store.insteadOf" "$1" ;;
+    *)
+      setting "url.$store.insteadOf" "$1"
+      setting "url.$store.insteadOf" "ssh://$(printf '%s' "$1" | sed 's,:,/,')" ;;
+  esac
+  # A clone by git is refused otherwise, because others may own a repository: this one is ours.
+  setting protocol.file.allow always
+  if ours -C "$store" cat-file -e "$input^{commit}" 2> /dev/null; then
+    ours -C "$store" update-ref "refs/deploy/heads/$input" "$input"
+    ours -C "$store" update-ref refs/heads/deploy "$input" && ours -C "$store" symbolic-ref HEAD refs/heads/deploy
+  fi
+}
+
 flake=
 while [ "$count" -gt 0 ]; do
   input=$1 kind=$2 where=$3 head=$4 staged=$5 worktree=$6 boundary=$7 emptied=$8 query=$9
   shift 9
+  url=$1
+  shift
   count=$((count - 1))
   case $kind in
+    submodule)
+      receive
+      fetched_from_store "$url"
+      continue ;;
     git) receive; reference=git+file://$tree$query ;;
     path) remove="$remove $where"; reference=path:$where/source$query ;;
     *) reference=$where ;;
@@ -140,6 +191,7 @@ done
 # A source that is in the store is on the disk: after a power cut an empty one would count as valid, and could never be
 # evaluated again (https://github.com/NixOS/nix/issues/11457). Before Nix 2.25 a warning, which nobody is shown.
 run() {
+  if [ "$GIT_CONFIG_COUNT" -gt 0 ]; then export GIT_CONFIG_COUNT; fi
   nix --option fsync-store-paths true --extra-experimental-features 'nix-command flakes' --log-format internal-json "$@" 3<&- &
   nix=$!
   { while read -r line; do :; done; kill "$nix"; sleep 2; kill -KILL "$nix"; } <&3 > /dev/null 2>&1 9>&- &

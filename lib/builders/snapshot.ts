@@ -25,7 +25,12 @@ export interface GitSnapshot {
   readonly emptied: readonly string[]
   /** the commits whose parents a shallow clone lacks */
   readonly boundary: readonly string[]
-  readonly hasSubmodules: boolean
+  /** those that are checked out: where, which commit the index names, and the URL of .gitmodules */
+  readonly submodules: readonly { readonly path: string; readonly commit: string; readonly url: string }[]
+  /** where those are that are not */
+  readonly absentSubmodules: readonly string[]
+  /** flake.nix says that it wants them */
+  readonly wantsSubmodules: boolean
   /** files (directories end in a slash) that are not part of the flake: some of them, and how many there are */
   readonly untracked: { readonly names: readonly string[]; readonly count: number }
   /** Everything that isn't reachable from these (`^REVISION`, unknown ones are ignored), as a pack. Only once. */
@@ -44,11 +49,13 @@ export interface SnapshotRequest {
   readonly directory: string
   /** `flake`: the nearest flake.nix upwards counts. `plain`: a git repository is taken as a directory. */
   readonly as: 'flake' | 'input' | 'plain'
+  /** A commit that is sent as well, if it is there. */
+  readonly also?: string
 }
 
 /** Rejects with a Problem when there is no such directory, no flake in it, or git refuses. */
 export async function snapshot(here: Machine, request: SnapshotRequest, signal: AbortSignal) {
-  const argv = ['sh', '-c', snapshotScript, 'deploy', request.directory, request.as]
+  const argv = ['sh', '-c', snapshotScript, 'deploy', request.directory, request.as, request.also ?? '']
   const channel = await here.open({ argv }, signal)
   try {
     const lines = new Lines(channel.stdout)
@@ -108,11 +115,27 @@ function fromFields(
     dirty: fields('dirty').length > 0,
     emptied: fields('emptied'),
     boundary,
-    hasSubmodules: fields('submodules').length > 0,
+    submodules: submodulesOf(fields),
+    absentSubmodules: fields('absent-submodule'),
+    wantsSubmodules: fields('wants-submodules').length > 0,
     untracked: { names: fields('untracked'), count: Number(fields('untracked-count').join()) },
     pack,
     close: () => channel.close(),
   }
+}
+
+/** A link `COMMIT PATH`, and lines of .gitmodules, `submodule.NAME.path PATH` and `submodule.NAME.url URL`. */
+function submodulesOf(fields: (name: string) => string[]): GitSnapshot['submodules'] {
+  const modules = new Map(fields('module').map((line) => [line.split(' ', 1)[0] ?? '', line.replace(/^\S+ /, '')]))
+  const urls = new Map(
+    [...modules].flatMap(([key, path]) =>
+      key.endsWith('.path') ? [[path, modules.get(key.replace(/path$/, 'url')) ?? ''] as const] : [],
+    ),
+  )
+  return fields('submodule').map((line) => {
+    const path = line.replace(/^\S+ /, '')
+    return { path, commit: line.split(' ', 1)[0] ?? '', url: urls.get(path) ?? '' }
+  })
 }
 
 async function packFrom(channel: Channel, lines: Lines, haves: readonly string[]): Promise<Readable> {

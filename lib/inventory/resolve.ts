@@ -46,13 +46,19 @@ export function resolveInventory(file: string, source: Source): { inventory: Inv
     inventory: {
       file,
       directory,
-      flake: flake.startsWith('.') || isAbsolute(flake) ? resolvePath(directory, flake) : flake,
+      flake: flake.startsWith('.') || isAbsolute(flake) ? absoluteFlake(directory, flake) : flake,
       inputs: new Map(inputs),
       builders,
       hosts,
     },
     findings,
   }
+}
+
+/** What follows a question mark is for Nix. */
+function absoluteFlake(directory: string, flake: string): string {
+  const [path = '', ...query] = flake.split('?')
+  return [resolvePath(directory, path), ...query].join('?')
 }
 
 /** A host called like something that every JavaScript object has was refused, and is not that something. */

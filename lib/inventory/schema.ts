@@ -17,7 +17,8 @@ const flakeMistake = (text: string) => {
   if (/^(path|git\+file):(?!\/)/.test(text)) return 'is relative, and the builder would look for it: write ./directory'
   if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return undefined
   if (!/^[./]/.test(text)) return `is an entry of Nix's registry: write ./${text} for a directory, or flake:${text}`
-  return text.includes('?') ? 'has parameters: write the directory of the flake.nix itself' : undefined
+  if (!text.includes('?') || text.endsWith('?submodules=1')) return undefined
+  return 'has parameters: write the directory of the flake.nix itself; only ?submodules=1 may follow'
 }
 
 const userName = v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_.-]*\$?$/, 'is not the name of a user'))

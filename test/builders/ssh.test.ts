@@ -277,6 +277,67 @@ t.test('inputs that are on the control machine are shipped as well; other refere
   t.equal(revision, 'abc', 'the evaluator is asked for the revision')
 })
 
+t.test('submodules, and those in them, are sent where Nix is to look at them, and only what has changed', async (t) => {
+  const workplace = new Workplace(t)
+  const [library, inner] = [new Workplace(t), new Workplace(t)]
+  for (const one of [inner, library]) {
+    one.write('large', randomBytes(100_000))
+    one.commit()
+  }
+  const allowed = ['-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add']
+  library.git(...allowed, inner.repository, 'inner part')
+  library.commit()
+  workplace.git(...allowed, library.repository, 'vendor/library')
+  workplace.git('-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'update', '--init', '--recursive')
+  workplace.git(...allowed, inner.repository, 'absent')
+  workplace.commit()
+  rmSync(join(workplace.repository, 'absent/.git'))
+  const flake = `${workplace.repository}?submodules=1`
+  const sameThere = (what: string) => {
+    for (const place of ['', 'vendor/library', 'vendor/library/inner part']) {
+      t.strictSame(
+        asNixSees(join(workplace.shown, place)),
+        asNixSees(join(workplace.repository, place)),
+        `${what}: ${place}`,
+      )
+    }
+  }
+  await workplace.evaluate()
+  t.ok(workplace.sentBytes < 100_000, 'nobody asked for them')
+  await workplace.evaluate({ flake })
+  t.equal(workplace.reference, `git+file://${workplace.shown}?submodules=1`)
+  t.ok(workplace.sentBytes > 200_000)
+  sameThere('clean')
+  t.strictSame(workplace.warnings, [
+    `absent in ${workplace.repository} is not checked out: the builder has to fetch it itself`,
+  ])
+
+  workplace.sentBytes = 0
+  workplace.write('vendor/library/inner part/new', 'x')
+  workplace.git('-C', 'vendor/library/inner part', 'add', 'new')
+  await workplace.evaluate({ flake })
+  sameThere('changed in the innermost')
+  workplace.git(
+    '-C',
+    'vendor/library/inner part',
+    '-c',
+    'user.name=x',
+    '-c',
+    'user.email=x',
+    'commit',
+    '-q',
+    '-m',
+    'new',
+  )
+  workplace.git('-C', 'vendor/library', 'add', '-A')
+  await workplace.evaluate({ flake })
+  sameThere('another commit there')
+  workplace.git('rm', '-q', '-f', 'vendor/library')
+  await workplace.evaluate({ flake })
+  t.strictSame(asNixSees(workplace.shown), asNixSees(workplace.repository), 'taken away')
+  t.ok(workplace.sentBytes < 10_000, `${workplace.sentBytes} bytes`)
+})
+
 t.test('a flake that git does not track, or that is not there, is refused before anything is sent', async (t) => {
   const workplace = new Workplace(t)
   await t.rejects(workplace.evaluate(), {

@@ -62,6 +62,7 @@ const flake = `{
       impure = system "impure" { here = builtins.currentSystem; };
       broken = throw "this one is broken";
       needy = system "needy" { dependency = (system "nginx" { args = [ "-c" "echo no such header; exit 3" ]; }).config.system.build.toplevel; };
+      library = system "library" { source = self.outPath; text = builtins.readFile ./lib/text; about = builtins.toJSON (removeAttrs self.sourceInfo [ "outPath" ]); };
       sleepy = system "sleepy" { args = [ "-euc" "echo asleep; sleep 4; mkdir $out" ]; text = builtins.readFile ./text; };
       importing = system "importing" { found = import (generated "generated" "sleep 1; echo 1 > $out"); };
       importingBroken = system "importing" { found = import (generated "ungenerated" "echo no cheese; exit 3"); };
@@ -96,9 +97,10 @@ class Workplace {
     this.commit()
   }
 
+  readonly #identity = ['-c', 'user.name=ops', '-c', 'user.email=ops@localhost', '-c', 'commit.gpgsign=false']
+
   git(...args: string[]): string {
-    const identity = ['-c', 'user.name=ops', '-c', 'user.email=ops@localhost', '-c', 'commit.gpgsign=false']
-    return execFileSync('git', ['-C', this.repository, ...identity, ...args], { stdio: 'pipe' })
+    return execFileSync('git', ['-C', this.repository, ...this.#identity, ...args], { stdio: 'pipe' })
       .toString()
       .trim()
   }
@@ -137,15 +139,34 @@ class Workplace {
     return { derivation: result.derivation, system: result.system, revision }
   }
 
+  /** A repository in the repository, which knows it by that URL. */
+  addSubmodule(url: string): void {
+    const library = join(this.place, 'library')
+    mkdirSync(library)
+    writeFileSync(join(library, 'text'), `${Math.random()}`)
+    const git = (...args: string[]) => execFileSync('git', [...this.#identity, ...args], { stdio: 'pipe' })
+    git('init', '-q', '-b', 'main', library)
+    git('-C', library, 'add', '-A')
+    git('-C', library, 'commit', '-q', '-m', 'library')
+    git('clone', '-q', '--bare', library, join(this.place, 'library.git'))
+    this.git('-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', join(this.place, 'library.git'), 'lib')
+    this.git('config', '--file', '.gitmodules', 'submodule.lib.url', url)
+    this.commit()
+  }
+
   /** The one that `nix eval` gives in a copy of the same tree on the same machine, .git and all. */
-  async reference(name: string, configuration: string, directory = ''): Promise<string> {
+  async reference(name: string, configuration: string, directory = '', query = ''): Promise<string> {
     const archive = execFileSync('tar', ['-C', this.place, '-cf', '-', '.'], { maxBuffer: 1e8 })
     const options = [
       "--extra-experimental-features 'nix-command flakes' eval --raw --no-write-lock-file",
       '--override-input secrets "$HOME/reference/secrets"',
     ].join(' ')
-    const script = `rm -rf reference; mkdir reference; tar -xf - -C reference; exec nix ${options} \\
-      "$HOME/reference/infra/${directory}#nixosConfigurations.${configuration}.config.system.build.toplevel.drvPath"`
+    const git =
+      query &&
+      `export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=protocol.file.allow GIT_CONFIG_VALUE_0=always \\
+      GIT_CONFIG_KEY_1="url.$HOME/reference/library.git.insteadOf" GIT_CONFIG_VALUE_1=ssh://git@unreachable.lab/library.git;`
+    const script = `rm -rf reference; mkdir reference; tar -xf - -C reference; ${git} exec nix ${options} \\
+      "$HOME/reference/infra/${directory}${query}#nixosConfigurations.${configuration}.config.system.build.toplevel.drvPath"`
     const { code, stdout, stderr } = await ssh(name, script, { input: archive })
     if (code !== 0) throw new Error(stderr)
     return stdout.trim()
@@ -210,6 +231,23 @@ for (const name of evaluators) {
     await same('no commit yet')
     rmSync(join(workplace.repository, '.git'), { recursive: true })
     await same('no repository')
+  })
+
+  const url = name === 'forge' ? 'ssh://git@unreachable.lab/library.git' : '../library.git'
+  t.test(`${name} evaluates a repository with a submodule, known as ${url}, as nix eval does`, { skip }, async (t) => {
+    const workplace = new Workplace(t)
+    workplace.addSubmodule(url)
+    const query = '?submodules=1'
+    const same = async (what: string) => {
+      const { derivation } = await workplace.derivation(t, name, 'library', query)
+      t.equal(derivation, await workplace.reference(name, 'library', '', query), what)
+    }
+    await same('clean')
+    workplace.write('lib/text', 'changed')
+    await same('changed in the submodule alone')
+    workplace.write('text', 'changed')
+    await same('changed in both')
+    t.strictSame(workplace.warnings, [])
   })
 
   t.test(`${name}: an input that only the control machine has is the same as there`, { skip }, async (t) => {
