@@ -58,7 +58,7 @@ export class Conversation {
     const channel = await machine.open({ argv: ['sh', '-c', evaluationScript, 'deploy', ...args] }, about.signal)
     const conversation = new Conversation(machine, channel, {
       ...about,
-      overridden: sources.some(([input, kind]) => input !== '-' && kind !== 'submodule'),
+      overridden: sources.some(([input, kind]) => input !== '-' && kind !== 'submodule' && kind !== 'fetched'),
     })
     try {
       for (const snapshot of snapshots) await conversation.#send(snapshot, about.events)

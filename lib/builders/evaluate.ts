@@ -1,10 +1,12 @@
 /** Evaluates configurations on a machine with a shell, git and Nix. */
 import { closest } from '../inventory/suggestion.ts'
+import type { InputSource } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
 import { parseToplevels, toplevelsOf } from '../nix/toplevels.ts'
-import { Problem } from '../problem.ts'
+import { Problem, partsOf } from '../problem.ts'
 import type { BuilderEvents, Evaluated, EvaluationOptions, EvaluationResult } from './builder.ts'
 import { type Answer, Conversation, MirrorBroken } from './conversation.ts'
+import { fetchHints, fetchInput } from './fetched-input.ts'
 import { wholeLog } from './realise.ts'
 import { findSources, lockName, revisionOf, type Source, sourceArguments, sourceWarnings } from './shipment.ts'
 import { upload } from './upload.ts'
@@ -13,7 +15,7 @@ export interface Places {
   readonly here: Machine
   readonly there: Machine
   readonly flake: string
-  readonly inputs: ReadonlyMap<string, string>
+  readonly inputs: ReadonlyMap<string, InputSource>
 }
 
 export interface EvaluationRequest {
@@ -56,7 +58,7 @@ async function attempt(places: Places, request: EvaluationRequest): Promise<Eval
     )
     try {
       events.progress('evaluating')
-      const configurations = await answers(conversation, request)
+      const configurations = await withHints(await answers(conversation, request), { sources, places, signal })
       const remote = flake.from.kind === 'reference'
       return { configurations, revision: remote ? await askedRevision(conversation) : revisionOf(flake) }
     } finally {
@@ -67,11 +69,37 @@ async function attempt(places: Places, request: EvaluationRequest): Promise<Eval
   }
 }
 
-async function allSources({ here, flake, inputs }: Places, { options, signal }: EvaluationRequest): Promise<Source[]> {
+/** The flake comes first. */
+async function allSources(places: Places, { options, events, signal }: EvaluationRequest): Promise<Source[]> {
+  const { here } = places
   // A later override of the same input replaces an earlier one, as with `nix`.
-  const overrides = new Map([...inputs, ...options.overrideInputs])
-  const wanted = [{ reference: flake }, ...[...overrides].map(([input, reference]) => ({ input, reference }))]
-  return (await Promise.all(wanted.map((one) => findSources(here, one, signal)))).flat()
+  const inputs = new Map<string, InputSource>([...places.inputs, ...options.overrideInputs])
+  const found = await findSources(here, { reference: places.flake }, signal)
+  const [flake] = found
+  for (const [input, source] of inputs) {
+    if (typeof source === 'string') found.push(...(await findSources(here, { input, reference: source }, signal)))
+    else if (flake) {
+      events.progress(`fetching ${input} on this machine`)
+      found.push(await fetchInput(here, flake, input, signal))
+    }
+  }
+  return found
+}
+
+/** What could not be fetched is told with what to try. */
+async function withHints(
+  results: Map<string, Evaluated | Problem>,
+  { sources, places, signal }: { sources: readonly Source[]; places: Places; signal: AbortSignal },
+): Promise<Map<string, Evaluated | Problem>> {
+  const [flake] = sources
+  const fetched = sources.flatMap(({ input, apart }) => (apart?.kind === 'fetched' && input ? [input] : []))
+  for (const [name, problem] of results) {
+    if (!(problem instanceof Problem) || !flake) continue
+    const hints = await fetchHints(places.here, { flake, fetched, errors: problem.detail }, signal)
+    if (hints.length > 0)
+      results.set(name, new Problem(problem.message, { ...partsOf(problem), hints: [...problem.hints, ...hints] }))
+  }
+  return results
 }
 
 async function ship({ here, there }: Places, source: Source, signal: AbortSignal): Promise<string[]> {

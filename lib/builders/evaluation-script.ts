@@ -10,8 +10,8 @@
  * When standard input ends, the control machine has lost interest or is gone, and what runs is ended: without a
  * terminal, nothing else tells a command that nobody waits for it.
  *
- * A submodule is a repository in the tree of the one before it. From a clean tree Nix fetches it by its URL: git is told
- * that what it wants from there is in the repository of the objects.
+ * A submodule is a repository in the tree of the one before it. From a clean tree Nix fetches it by its URL, as it does
+ * an input that the control machine has fetched: git is told to take both from the repositories of the objects.
  *
  * Arguments: a name for the lock; the number of sources; ten for each source (lib/builders/shipment.ts); the first
  * question; arguments of `nix eval`. A question is `metadata`, or a function of nixosConfigurations with record
@@ -113,7 +113,10 @@ remember() {
 # One at a time for each source, so that what somebody else sends at this moment is not sent twice.
 receive() {
   place=$sources/$where store=$sources/$where/git
-  if [ "$kind" = submodule ]; then tree=$outer/$query; else tree=$sources/$where/tree-$name outer=$tree; fi
+  case $kind in
+    submodule) tree=$outer/$query ;;
+    *) tree=$sources/$where/tree-$name ;;
+  esac
   mkdir -p "$place" && touch "$place" && exec 8> "$place/lock" || end no-room
   if command -v flock > /dev/null; then flock 8; fi
   mirror || end no-room
@@ -123,6 +126,7 @@ receive() {
   ours -C "$store" index-pack --stdin --fix-thin <&3 > /dev/null || end no-pack
   if remember; then
     exec 8>&-
+    if [ "$kind" = fetched ]; then return; fi
     if check_out 2> /dev/null || { work_tree && check_out; }; then return; fi
   fi
   rm -rf "$store" "$tree"
@@ -165,7 +169,12 @@ fetched_from_store() { # URL
   setting protocol.file.allow always
   if ours -C "$store" cat-file -e "$input^{commit}" 2> /dev/null; then
     ours -C "$store" update-ref "refs/deploy/heads/$input" "$input"
-    ours -C "$store" update-ref refs/heads/deploy "$input" && ours -C "$store" symbolic-ref HEAD refs/heads/deploy
+    case $kind in
+      fetched) branch=$query ;;
+      *) branch=refs/heads/deploy ;;
+    esac
+    ours -C "$store" update-ref "$branch" "$input"
+    case $branch in refs/heads/*) ours -C "$store" symbolic-ref HEAD "$branch" ;; esac
   fi
 }
 
@@ -177,11 +186,11 @@ while [ "$count" -gt 0 ]; do
   shift
   count=$((count - 1))
   case $kind in
-    submodule)
+    submodule | fetched)
       receive
       fetched_from_store "$url"
       continue ;;
-    git) receive; reference=git+file://$tree$query ;;
+    git) receive; outer=$tree reference=git+file://$tree$query ;;
     path) remove="$remove $where"; reference=path:$where/source$query ;;
     *) reference=$where ;;
   esac

@@ -11,16 +11,18 @@ export interface Source {
   readonly from: GitSnapshot | PlainSnapshot | { readonly kind: 'reference'; readonly reference: string }
   /** What is left to tell Nix about it: `?dir=hosts`. */
   readonly query: string
-  /** Set of a submodule, which comes after the repository that it is in. */
-  readonly submodule?: Submodule
+  /** Set of what Nix fetches by a URL: git on the builder is told to take it from what was sent. */
+  readonly apart?: Apart
 }
 
-interface Submodule {
-  /** from the top of the outermost repository */
-  readonly path: string
-  /** what the index of the repository around it names */
+interface Apart {
+  /** A submodule comes after the repository that it is in. */
+  readonly kind: 'submodule' | 'fetched'
+  /** of a submodule: the way from the top of the outermost repository; of what was fetched: its branch or tag */
+  readonly place: string
+  /** the one that Nix wants */
   readonly commit: string
-  /** of .gitmodules */
+  /** as .gitmodules or flake.lock says it */
   readonly url: string
 }
 
@@ -64,9 +66,9 @@ async function findSubmodules(
     for (const { path, commit, url } of around.submodules) {
       const from = await snapshot(here, { directory: `${around.top}/${path}`, as: 'input', also: commit }, signal)
       if (from.kind !== 'git') continue
-      const submodule = { path: `${below}${path}`, commit, url }
-      found.push({ input, from, query: '', submodule })
-      found.push(...(await findSubmodules(here, from, { input, below: `${submodule.path}/` }, signal)))
+      const place = `${below}${path}`
+      found.push({ input, from, query: '', apart: { kind: 'submodule', place, commit, url } })
+      found.push(...(await findSubmodules(here, from, { input, below: `${place}/` }, signal)))
     }
     return found
   } catch (error) {
@@ -101,16 +103,16 @@ async function findSource(
 }
 
 /**
- * The ten arguments of a source for the evaluation script. `uploaded` is where a plain directory was unpacked. Of a
- * submodule the first is the commit that is wanted of it, the last but one where it is, and the last its URL.
+ * The ten arguments of a source for the evaluation script. `uploaded` is where a plain directory was unpacked. Of what
+ * stands apart the first is the commit that is wanted of it, the last but one its place, and the last its URL.
  */
-export function sourceArguments({ input, from, query, submodule }: Source, uploaded = ''): string[] {
+export function sourceArguments({ input, from, query, apart }: Source, uploaded = ''): string[] {
   const name = input ?? '-'
   if (from.kind === 'reference') return [name, 'reference', from.reference, '', '', '', '', '', '', '']
   if (from.kind === 'path') return [name, 'path', uploaded, '', '', '', '', '', query, '']
   const { head = '-', staged, worktree, boundary, emptied } = from
   const trees = [keyOf(from.identity), head, staged, worktree, boundary.join(' '), emptied.join('\n')]
-  if (submodule) return [submodule.commit, 'submodule', ...trees, submodule.path, submodule.url]
+  if (apart) return [apart.commit, apart.kind, ...trees, apart.place, apart.url]
   return [name, 'git', ...trees, query, '']
 }
 
@@ -132,9 +134,9 @@ export function sourceWarnings(source: Source): string[] {
   return [untrackedWarning(source), absentWarning(source)].filter((line) => line !== undefined)
 }
 
-function absentWarning({ from, query, submodule }: Source): string | undefined {
+function absentWarning({ from, query, apart }: Source): string | undefined {
   if (from.kind !== 'git' || from.absentSubmodules.length === 0) return undefined
-  if (!submodule && !from.wantsSubmodules && !/[?&]submodules=(1|true)/.test(query)) return undefined
+  if (!apart && !from.wantsSubmodules && !/[?&]submodules=(1|true)/.test(query)) return undefined
   return `${from.absentSubmodules.join(', ')} in ${from.top} is not checked out: the builder has to fetch it itself`
 }
 

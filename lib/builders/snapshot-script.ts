@@ -1,3 +1,12 @@
+/** The end of the conversation. */
+export const packing = String.raw`while IFS= read -r have && [ -n "$have" ]; do printf '%s\n' "$have"; done > "$tmp/haves"
+{ printf '%s\n' $head $also "$staged" "$worktree"; cat "$tmp/haves"; } > "$tmp/revisions"
+export GIT_ALTERNATE_OBJECT_DIRECTORIES=$tmp/git/objects
+# A line that is no object makes the second program fail when the first one did.
+{ theirs rev-list --objects-edge-aggressive --ignore-missing --stdin < "$tmp/revisions" || echo failed; } |
+  theirs pack-objects --delta-base-offset --stdout -q
+`
+
 /**
  * The part of shipping that runs on the control machine, with git alone.
  *
@@ -110,10 +119,4 @@ field staged "$staged"
 field worktree "$worktree"
 echo
 
-while IFS= read -r have && [ -n "$have" ]; do printf '%s\n' "$have"; done > "$tmp/haves"
-{ printf '%s\n' $head $also "$staged" "$worktree"; cat "$tmp/haves"; } > "$tmp/revisions"
-export GIT_ALTERNATE_OBJECT_DIRECTORIES=$tmp/git/objects
-# A line that is no object makes the second program fail when the first one did.
-{ theirs rev-list --objects-edge-aggressive --ignore-missing --stdin < "$tmp/revisions" || echo failed; } |
-  theirs pack-objects --delta-base-offset --stdout -q
-`
+${packing}`

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import type { Channel, Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 import { Lines } from './lines.ts'
+import { fetchedScript } from './fetched-script.ts'
 import { snapshotScript } from './snapshot-script.ts'
 
 export interface GitSnapshot {
@@ -43,6 +44,7 @@ export interface PlainSnapshot {
   readonly identity: string
   readonly directory: string
   readonly kibibytes: number
+  close(): void
 }
 
 export interface SnapshotRequest {
@@ -54,15 +56,29 @@ export interface SnapshotRequest {
 }
 
 /** Rejects with a Problem when there is no such directory, no flake in it, or git refuses. */
-export async function snapshot(here: Machine, request: SnapshotRequest, signal: AbortSignal) {
-  const argv = ['sh', '-c', snapshotScript, 'deploy', request.directory, request.as, request.also ?? '']
-  const channel = await here.open({ argv }, signal)
+export async function snapshot(here: Machine, { directory, as, also = '' }: SnapshotRequest, signal: AbortSignal) {
+  const argv = ['sh', '-c', snapshotScript, 'deploy', directory, as, also]
+  const taken = await described(await here.open({ argv }, signal), directory, signal)
+  if (taken.kind === 'path') taken.close()
+  return taken
+}
+
+/** A commit of a repository elsewhere, fetched by the git of this machine. `key`: a name for its repository here. */
+export async function fetchedCommit(
+  here: Machine,
+  { url, rev, ref = '', key }: { url: string; rev: string; ref: string | undefined; key: string },
+  signal: AbortSignal,
+) {
+  const argv = ['sh', '-c', fetchedScript, 'deploy', url, rev, ref, key]
+  return await described(await here.open({ argv }, signal), url, signal)
+}
+
+/** `what`: for the words of a Problem. */
+async function described(channel: Channel, what: string, signal: AbortSignal) {
   try {
     const lines = new Lines(channel.stdout)
     const fields = await readFields(lines, channel)
-    const taken = fromFields(fields, request, (haves) => packFrom(channel, lines, haves), channel)
-    if (taken.kind === 'path') channel.close()
-    return taken
+    return fromFields(fields, what, (haves) => packFrom(channel, lines, haves), channel)
   } catch (error) {
     channel.close()
     signal.throwIfAborted()
@@ -89,17 +105,18 @@ async function readFields(lines: Lines, channel: Channel): Promise<(name: string
 
 function fromFields(
   fields: (name: string) => string[],
-  request: SnapshotRequest,
+  what: string,
   pack: (haves: readonly string[]) => Promise<Readable>,
   channel: Channel,
 ): GitSnapshot | PlainSnapshot {
   const [problem] = fields('problem')
-  if (problem !== undefined) throw refusal(problem, fields('directory')[0] ?? request.directory)
+  if (problem !== undefined) throw refusal(problem, fields('directory')[0] ?? what, channel)
   const owner = fields('owner').join()
   const [kibibytes] = fields('kibibytes')
   if (kibibytes !== undefined) {
     const directory = fields('directory').join()
-    return { kind: 'path', identity: `${owner}:${directory}`, directory, kibibytes: Number(kibibytes) }
+    const close = () => channel.close()
+    return { kind: 'path', identity: `${owner}:${directory}`, directory, kibibytes: Number(kibibytes), close }
   }
   const boundary = fields('boundary')
   const top = fields('top').join()
@@ -150,8 +167,24 @@ async function packFrom(channel: Channel, lines: Lines, haves: readonly string[]
   return Readable.from(bytes(), { objectMode: false })
 }
 
-function refusal(problem: string, directory: string): Problem {
+function refusal(problem: string, directory: string, channel: Channel): Problem {
   switch (problem) {
+    case 'unfetched':
+      return new Problem(`git could not fetch ${directory} on this machine`, {
+        stage: 'evaluate',
+        detail: channel.errorOutput().trim(),
+        hints: [`does this work here, without asking for anything? git ls-remote ${directory}`],
+      })
+    case 'gone':
+      return new Problem(`${directory} has no longer the commit that flake.lock names`, {
+        stage: 'evaluate',
+        hints: ['update the input: nix flake update; or push that commit again'],
+      })
+    case 'no-room':
+      return new Problem("can't keep inputs in ~/.cache/deploy on this machine", {
+        stage: 'evaluate',
+        detail: channel.errorOutput().trim(),
+      })
     case 'missing':
       return new Problem(`${directory} is not a directory`, { stage: 'evaluate' })
     case 'no-flake':

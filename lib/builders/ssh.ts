@@ -1,4 +1,5 @@
 /** A builder with a shell, git and Nix, reached over SSH: it gets the flake's source, evaluates and builds. */
+import type { InputSource } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
 import type { Store } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
@@ -17,8 +18,8 @@ export interface SshBuilderParts {
   readonly here: Machine
   /** A directory here (absolute) or any flake reference. */
   readonly flake: string
-  /** Inputs of the flake that are given from here: name to directory (absolute) or reference. */
-  readonly inputs: ReadonlyMap<string, string>
+  /** Inputs of the flake that are given from here. */
+  readonly inputs: ReadonlyMap<string, InputSource>
 }
 
 // Nix may be outside the search path of a shell that is no login shell (a multi-user installation on another system).

@@ -40,7 +40,9 @@ export function resolveInventory(file: string, source: Source): { inventory: Inv
   if (needsLocal([...hosts.values()], [...builders.values()]) && !builders.has(localBuilder)) {
     builders.set(localBuilder, { kind: 'local', name: localBuilder })
   }
-  const inputs = Object.entries(raw.inputs ?? {}).map(([name, path]) => [name, resolvePath(directory, path)] as const)
+  const inputs = Object.entries(raw.inputs ?? {}).map(
+    ([name, source]) => [name, typeof source === 'string' ? resolvePath(directory, source) : source] as const,
+  )
   const flake = raw.flake ?? '.'
   return {
     inventory: {

@@ -120,16 +120,24 @@ const builder = v.union(
   'must be local, or a map with ssh, or with store and evaluateOn',
 )
 
+const input = v.union(
+  [
+    v.pipe(v.string(), unless(directoryMistake), about('A directory, shipped in place of the input.')),
+    v.pipe(
+      v.strictObject({ fetch: v.literal('here', 'must be here: the builder fetches all others') }),
+      about("What flake.lock names, fetched by this machine's git."),
+    ),
+  ],
+  'must be a directory, or { fetch: here }',
+)
+
 export const inventoryFields = v.pipe(
   v.strictObject({
     flake: v.optional(
       v.pipe(v.string(), unless(flakeMistake), about('A directory (git or plain) or any flake reference.', '.')),
     ),
     inputs: v.optional(
-      v.pipe(
-        v.record(name, v.pipe(v.string(), unless(directoryMistake))),
-        about('Local directories shipped with the flake, in place of its inputs of these names.'),
-      ),
+      v.pipe(v.record(name, input), about('Inputs of the flake that this machine gives to the builder.')),
     ),
     builders: v.optional(v.pipe(v.record(name, builder), about('Where systems are evaluated and built.'))),
     defaults: v.optional(v.pipe(hostFields, about('Any field of a host, for the hosts that leave it out.'))),

@@ -338,6 +338,57 @@ t.test('submodules, and those in them, are sent where Nix is to look at them, an
   t.ok(workplace.sentBytes < 10_000, `${workplace.sentBytes} bytes`)
 })
 
+t.test('an input that this machine is to fetch is sent as the commit that flake.lock names, and once', async (t) => {
+  const workplace = new Workplace(t)
+  const library = new Workplace(t)
+  library.write('large', randomBytes(200_000))
+  library.commit()
+  const rev = library.git('rev-parse', 'HEAD')
+  const url = `file://${library.repository}`
+  const lock = (locked: object) =>
+    workplace.write(
+      'flake.lock',
+      JSON.stringify({ root: 'r', nodes: { r: { inputs: { library: 'l', a: ['b'] } }, l: { locked } } }),
+    )
+  const evaluate = () =>
+    workplace.evaluate({ inputs: { library: { fetch: 'here' } }, env: { HOME: join(workplace.place, 'here') } })
+  workplace.commit()
+  await t.rejects(evaluate(), { message: /flake\.lock, which says what to fetch$/ })
+  lock({ type: 'github', owner: 'x' })
+  workplace.commit()
+  await t.rejects(evaluate(), {
+    message: 'flake.lock has no input library that is a git repository',
+    hints: ['it has none at all'],
+  })
+
+  lock({ type: 'git', url, rev, ref: 'refs/heads/main' })
+  workplace.commit()
+  writeFileSync(
+    join(workplace.home, 'answers'),
+    `git ls-remote ${url} > "$HOME/remote"; echo '{"names":["dave"],"found":{}}'`,
+  )
+  // What has come since is not asked for.
+  library.write('new', 'x')
+  library.commit()
+  await evaluate()
+  t.ok(workplace.sentBytes > 200_000)
+  t.notOk(workplace.asked()[0]?.includes('--override-input'), 'flake.lock holds as it is')
+  const remote = readFileSync(join(workplace.home, 'remote'), 'utf8')
+  t.match(remote, new RegExp(`^${rev}\tHEAD$`, 'm'), 'git on the builder finds it where it was sent')
+  t.match(remote, new RegExp(`^${rev}\trefs/heads/main$`, 'm'))
+  workplace.sentBytes = 0
+  await evaluate()
+  t.ok(workplace.sentBytes < 2000, `${workplace.sentBytes} bytes`)
+
+  lock({ type: 'git', url, rev: '1'.repeat(40) })
+  await t.rejects(evaluate(), { message: `${url} has no longer the commit that flake.lock names` })
+  lock({ type: 'git', url: `${url}-gone`, rev })
+  await t.rejects(evaluate(), {
+    message: `git could not fetch ${url}-gone on this machine`,
+    detail: /does not exist|not appear/,
+  })
+})
+
 t.test('a flake that git does not track, or that is not there, is refused before anything is sent', async (t) => {
   const workplace = new Workplace(t)
   await t.rejects(workplace.evaluate(), {

@@ -20,6 +20,7 @@ import type { Test } from 'tap'
 import type { BuilderEvents, EvaluationOptions } from '../../lib/builders/builder.ts'
 import { sshBuilder } from '../../lib/builders/ssh.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
+import type { InputSource } from '../../lib/inventory/inventory.ts'
 import { commandLine } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
 
@@ -97,7 +98,7 @@ export class Workplace {
     }
   }
 
-  builder(options: { flake?: string; inputs?: Record<string, string>; env?: Record<string, string> } = {}) {
+  builder(options: { flake?: string; inputs?: Record<string, InputSource>; env?: Record<string, string> } = {}) {
     const here = localMachine({ env: { ...process.env, ...options.env } })
     const inputs = new Map(Object.entries(options.inputs ?? {}))
     const builder = sshBuilder({

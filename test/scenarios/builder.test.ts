@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { BuilderEvents, EvaluationOptions } from '../../lib/builders/builder.ts'
 import { sshBuilder } from '../../lib/builders/ssh.ts'
+import type { InputSource } from '../../lib/inventory/inventory.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
 import { commandLine } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
@@ -139,8 +140,8 @@ class Workplace {
     return { derivation: result.derivation, system: result.system, revision }
   }
 
-  /** A repository in the repository, which knows it by that URL. */
-  addSubmodule(url: string): void {
+  /** Another repository, and a bare clone of it in library.git. */
+  makeLibrary(): void {
     const library = join(this.place, 'library')
     mkdirSync(library)
     writeFileSync(join(library, 'text'), `${Math.random()}`)
@@ -149,9 +150,27 @@ class Workplace {
     git('-C', library, 'add', '-A')
     git('-C', library, 'commit', '-q', '-m', 'library')
     git('clone', '-q', '--bare', library, join(this.place, 'library.git'))
+  }
+
+  /** A repository in the repository, which knows it by that URL. */
+  addSubmodule(url: string): void {
+    this.makeLibrary()
     this.git('-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', join(this.place, 'library.git'), 'lib')
     this.git('config', '--file', '.gitmodules', 'submodule.lib.url', url)
     this.commit()
+  }
+
+  /** A script in a copy of the repository on a machine whose git finds the library by that URL. */
+  async onCopy(name: string, url: string, script: string): Promise<string> {
+    const archive = execFileSync('tar', ['-C', this.place, '-cf', '-', 'infra', 'library.git'], { maxBuffer: 1e8 })
+    const { code, stdout, stderr } = await ssh(
+      name,
+      `rm -rf copy; mkdir copy; tar -xf - -C copy; cd copy/infra; export GIT_CONFIG_COUNT=1 \\
+       GIT_CONFIG_KEY_0="url.$HOME/copy/library.git.insteadOf" GIT_CONFIG_VALUE_0=${url}; ${script}`,
+      { input: archive },
+    )
+    if (code !== 0) throw new Error(stderr)
+    return stdout
   }
 
   /** The one that `nix eval` gives in a copy of the same tree on the same machine, .git and all. */
@@ -334,6 +353,45 @@ t.test('derivations that were collected after the evaluation are evaluated once 
   const built = await builder.build([dave.derivation], workplace.events, signal)
   t.match(built.get(dave.derivation), /^\/nix\/store\/.*-dave$/)
 })
+
+for (const name of ['forge', 'grace']) {
+  t.test(`${name}: a private input that only this machine's git can fetch`, { skip }, async (t) => {
+    const workplace = new Workplace(t)
+    const url = 'ssh://git@unreachable.lab/library.git'
+    workplace.makeLibrary()
+    const inputs = `inputs.private = { url = "git+${url}"; flake = false; };`
+    const system = `config.nixpkgs.hostPlatform.system = "x86_64-linux"; config.system.build.toplevel = derivation {
+      name = "private"; system = "x86_64-linux"; builder = "/bin/sh"; text = builtins.readFile "\${private}/text";
+      about = builtins.toJSON (removeAttrs private [ "outPath" ]); source = "\${private}"; };`
+    workplace.write(
+      'flake.nix',
+      `{ ${inputs} outputs = { private, ... }: { nixosConfigurations.dave = { ${system} }; }; }`,
+    )
+    workplace.commit()
+    // On another machine, so that the builder has seen nothing of it.
+    workplace.write('flake.lock', await workplace.onCopy('frank', url, 'nix flake lock >&2 && cat flake.lock'))
+    workplace.commit()
+
+    const evaluated = async (fetch: Map<string, InputSource>) => {
+      const setting = { GIT_CONFIG_KEY_0: `url.${workplace.place}/library.git.insteadOf`, GIT_CONFIG_VALUE_0: url }
+      const here = localMachine({ env: { ...process.env, HOME: workplace.place, GIT_CONFIG_COUNT: '1', ...setting } })
+      const connect = async () => overSsh(name)
+      const builder = sshBuilder({ name, here, flake: workplace.repository, inputs: fetch, connect })
+      t.teardown(() => Promise.all([builder.close(), here.close()]))
+      return (await builder.evaluate(['dave'], noOptions, workplace.events, signal)).configurations.get('dave')
+    }
+    t.match(await evaluated(new Map()), {
+      message: 'evaluation of dave failed',
+      hints: [/^the builder may have no access to it: `inputs: { private: { fetch: here } }` in hosts\.yaml/],
+    })
+    workplace.warnings.length = 0
+    const result = await evaluated(new Map([['private', { fetch: 'here' }]]))
+    if (!result || result instanceof Problem) throw new Error(`${result?.message}\n${result?.detail}`)
+    const reference = 'nix eval --raw .#nixosConfigurations.dave.config.system.build.toplevel.drvPath'
+    t.equal(result.derivation, await workplace.onCopy(name, url, reference))
+    t.strictSame(workplace.warnings, [])
+  })
+}
 
 /** Evaluates one configuration of a source that nobody has built yet, and gives what builds it. */
 async function evaluatedAnew(t: Test, configuration: string, options = noOptions) {
