@@ -7,6 +7,7 @@ import { Problem, partsOf } from '../problem.ts'
 import type { BuilderEvents, Evaluated, EvaluationOptions, EvaluationResult } from './builder.ts'
 import { type Answer, Conversation, MirrorBroken } from './conversation.ts'
 import { fetchHints, fetchInput } from './fetched-input.ts'
+import { groupsFor, memoryFor } from './memory.ts'
 import { wholeLog } from './realise.ts'
 import { findSources, lockName, revisionOf, type Source, sourceArguments, sourceWarnings } from './shipment.ts'
 import { upload } from './upload.ts'
@@ -52,6 +53,7 @@ async function attempt(places: Places, request: EvaluationRequest): Promise<Eval
         sources: shipped,
         snapshots,
         firstQuestion: toplevelsOf(request.configurations),
+        neededBytes: request.configurations.length > 1 ? memoryFor(request.configurations.length) : 0,
         nixArguments: nixArguments(request.options),
       },
       { events, signal },
@@ -115,11 +117,30 @@ export const nixArguments = ({ impure, showTrace, refresh, options }: Evaluation
   ...options.flatMap(([name, value]) => ['--option', name, value]),
 ]
 
+/** All in one evaluation; in several where the builder lacks the memory for that. */
 async function answers(
   conversation: Conversation,
-  { configurations, events }: EvaluationRequest,
+  request: EvaluationRequest,
 ): Promise<Map<string, Evaluated | Problem>> {
+  const { configurations, events } = request
   const together = await conversation.answer()
+  if (together.availableBytes === undefined) return await answersFor(configurations, together, conversation, request)
+  const results = new Map<string, Evaluated | Problem>()
+  for (const group of groupsFor(configurations, together.availableBytes)) {
+    events.progress(`evaluating ${group.join(', ')}: no memory for all ${configurations.length} at once`)
+    const answer = await conversation.ask(toplevelsOf(group))
+    for (const [name, result] of await answersFor(group, answer, conversation, request)) results.set(name, result)
+  }
+  return results
+}
+
+/** From the answer for all of them, or by asking for each when that was none. */
+async function answersFor(
+  configurations: readonly string[],
+  together: Answer,
+  conversation: Conversation,
+  { events }: EvaluationRequest,
+): Promise<Map<string, Evaluated | Problem>> {
   const read = (name: string, answer: Answer) => evaluated(name, answer, conversation.builder)
   if (together.json !== '') return new Map(configurations.map((name) => [name, read(name, together)]))
   const [first] = configurations

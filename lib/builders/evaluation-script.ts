@@ -13,7 +13,10 @@
  * A submodule is a repository in the tree of the one before it. From a clean tree Nix fetches it by its URL, as it does
  * an input that the control machine has fetched: git is told to take both from the repositories of the objects.
  *
- * Arguments: a name for the lock; the number of sources; ten for each source (lib/builders/shipment.ts); the first
+ * With less memory available than the first question needs, it says `memory KIBIBYTES` instead of an answer, and whoever
+ * asks can ask for less at once.
+ *
+ * Arguments: a name for the lock; the number of sources; the KiB that the first question needs; ten for each source (lib/builders/shipment.ts); the first
  * question; arguments of `nix eval`. A question is `metadata`, or a function of nixosConfigurations with record
  * separators for line ends.
  */
@@ -40,8 +43,8 @@ if command -v flock > /dev/null; then
 else
   turn=p$$ remove="$sources/*/tree-$1-p$$"
 fi
-name=$1-$turn count=$2
-shift 2
+name=$1-$turn count=$2 needed=$3
+shift 3
 trap 'cd / && rm -rf $remove' EXIT
 trap 'exit 143' HUP INT TERM
 
@@ -213,6 +216,12 @@ run() {
 }
 question=$1
 shift
+available=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB$/\1/p' /proc/meminfo 2> /dev/null)
+if [ -n "$available" ] && [ "$available" -lt "$needed" ]; then
+  printf '\036\n' >&2
+  printf 'memory %s\nexit 75\n' "$available"
+  IFS= read -r question <&3 || exit
+fi
 while :; do
   if [ "$question" = metadata ]; then
     run flake metadata --json --no-write-lock-file "$flake"

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { totalmem } from 'node:os'
 import fc from 'fast-check'
 import t from 'tap'
 import { asNixSees, noOptions, until, untouched, Workplace } from './workplace.ts'
@@ -445,6 +446,36 @@ t.test('one broken configuration does not stop the others, and each has its own 
     2,
     'a flake that is broken as a whole is not asked for each',
   )
+})
+
+t.test('configurations that the builder has no memory for at once are evaluated in groups', async (t) => {
+  const workplace = new Workplace(t)
+  workplace.commit()
+  // More than this computer can have memory for.
+  const count = Math.ceil(totalmem() / 2 ** 29)
+  const names = Array.from({ length: count }, (_, index) => `host-${index}`)
+  const drv = `/nix/store/${'0'.repeat(32)}-system.drv`
+  // Those that are asked for, in Nix's own order.
+  writeFileSync(
+    join(workplace.home, 'answers'),
+    `
+    found=$(printf '%s\\n' "$@" | sed -n 's|^    "\\([^"]*\\)" = {$|"\\1": {"derivation":"${drv}","system":"x86_64-linux"},|p' | tr -d '\\n')
+    case $found in *'"host-7"'*) printf '%s' "$found" | grep -o host- | wc -l > "$HOME/first" ;; esac
+    echo '{"names":["host-0"],"found":{'"$(printf '%s' "$found" | sed 's/,$//')"'}}'`,
+  )
+  const { configurations } = await workplace
+    .builder()
+    .evaluate(names, noOptions, workplace.events, new AbortController().signal)
+  t.equal(configurations.size, names.length)
+  t.ok([...configurations.values()].every((one) => 'derivation' in one))
+  const questions = workplace.asked().filter((words) => words.length > 1).length
+  const first = Number(readFileSync(join(workplace.home, 'first'), 'utf8'))
+  t.ok(questions > 1, `${questions} evaluations`)
+  t.equal(Math.ceil(names.length / first), questions, 'each but the last as large as the first')
+  t.match(workplace.progress.join('\n'), new RegExp(`^evaluating host-0, .*: no memory for all ${count} at once$`, 'm'))
+
+  const few = await workplace.builder().evaluate(['host-1'], noOptions, workplace.events, new AbortController().signal)
+  t.equal(few.configurations.size, 1, 'one is tried in any case')
 })
 
 t.test('when the control machine stops waiting, nothing goes on running on the builder', async (t) => {
