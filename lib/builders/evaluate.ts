@@ -32,8 +32,14 @@ export async function evaluateOn(places: Places, request: EvaluationRequest): Pr
     return await attempt(places, request)
   } catch (error) {
     if (!(error instanceof MirrorBroken)) throw error
-    return await attempt(places, request)
   }
+  return await attempt(places, request).catch((error: unknown) => {
+    if (!(error instanceof MirrorBroken)) throw error
+    throw new Problem(`${places.there.name} does not keep what git sends`, {
+      stage: 'evaluate',
+      hints: ['look at the disk with ~/.cache/deploy there'],
+    })
+  })
 }
 
 async function attempt(places: Places, request: EvaluationRequest): Promise<EvaluationResult> {

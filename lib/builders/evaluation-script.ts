@@ -49,7 +49,10 @@ trap 'cd / && rm -rf $remove' EXIT
 trap 'exit 143' HUP INT TERM
 
 mirror() {
-  if [ -e "$store/ready" ]; then return; fi
+  fresh=
+  # After a power cut it may be there with empty files.
+  if [ -e "$store/ready" ] && ours -C "$store" rev-parse -q --is-bare-repository > /dev/null 2>&1; then return; fi
+  fresh=yes
   rm -rf "$store" && ours init -q --bare --template= "$store" && mkdir -p "$store/info" &&
     echo '* -text -filter -ident !working-tree-encoding' > "$store/info/attributes" && : > "$store/ready"
 }
@@ -126,7 +129,11 @@ receive() {
   if [ -n "$boundary" ]; then printf '%s\n' $boundary > "$store/shallow"; fi
   known
   say send
-  ours -C "$store" index-pack --stdin --fix-thin <&3 > /dev/null || end no-pack
+  if ! ours -C "$store" index-pack --stdin --fix-thin <&3 > /dev/null; then
+    # What it has may not be what it says that it has.
+    rm -rf "$store" "$tree"
+    if [ "$fresh" = yes ]; then end no-pack; else end incomplete; fi
+  fi
   if remember; then
     exec 8>&-
     if [ "$kind" = fetched ]; then return; fi

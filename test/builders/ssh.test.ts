@@ -203,6 +203,22 @@ t.test('history that was rewritten, or lost on the builder, is sent again', asyn
   await workplace.evaluate()
   t.strictSame(asNixSees(workplace.shown), asNixSees(workplace.repository), 'no objects left')
 
+  for (const emptied of ['git/HEAD', 'git/objects/pack/*', 'git/refs/deploy/*/*', 'git/config', 'tree-*/.git/*']) {
+    execFileSync(
+      'sh',
+      [
+        '-c',
+        `for file in .cache/deploy/sources/*/${emptied}; do [ ! -f "$file" ] || { chmod u+w "$file"; : > "$file"; }; done`,
+      ],
+      {
+        cwd: workplace.home,
+      },
+    )
+    workplace.write('b', emptied)
+    await workplace.evaluate()
+    t.strictSame(asNixSees(workplace.shown), asNixSees(workplace.repository), `a power cut has emptied ${emptied}`)
+  }
+
   const seen = asNixSees(workplace.repository)
   writeFileSync(join(workplace.shown, 'b'), 'changed on the builder')
   mkdirSync(join(workplace.shown, '.git'), { recursive: true })
