@@ -11,7 +11,7 @@ import { localMachine } from '../../lib/edge/local-machine.ts'
 import { commandLine } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
 import { Problem } from '../../lib/problem.ts'
-import { hostProcesses, ssh, sshCommand, up, whyNoLab } from '../lab/lab.mjs'
+import { hostProcesses, inside, ssh, sshCommand, up, whyNoLab } from '../lab/lab.mjs'
 import { seen } from './eventually.ts'
 
 const skip = whyNoLab() ?? false
@@ -64,6 +64,7 @@ const flake = `{
       broken = throw "this one is broken";
       needy = system "needy" { dependency = (system "nginx" { args = [ "-c" "echo no such header; exit 3" ]; }).config.system.build.toplevel; };
       library = system "library" { source = self.outPath; text = builtins.readFile ./lib/text; about = builtins.toJSON (removeAttrs self.sourceInfo [ "outPath" ]); };
+      addressed = system "addressed" { text = builtins.readFile ./text; __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256"; };
       sleepy = system "sleepy" { args = [ "-euc" "echo asleep; sleep 4; mkdir $out" ]; text = builtins.readFile ./text; };
       importing = system "importing" { found = import (generated "generated" "sleep 1; echo 1 > $out"); };
       importingBroken = system "importing" { found = import (generated "ungenerated" "echo no cheese; exit 3"); };
@@ -443,6 +444,16 @@ t.test('a limit of time ends a build, and the message says which limit', { skip 
     })
     t.strictSame(onForge(/^sleep 4$/), [])
   }
+})
+
+t.test('a content-addressed toplevel is where its build says', { skip }, async (t) => {
+  const configure = (script: string) => inside('forge', `cd /etc/nix; ${script}; systemctl restart nix-daemon.service`)
+  await configure("cp nix.conf before; echo 'extra-experimental-features = ca-derivations' >> nix.conf")
+  t.teardown(() => configure('mv before nix.conf'))
+  const [one, other] = [await evaluatedAnew(t, 'addressed'), await evaluatedAnew(t, 'addressed')]
+  const built = await one.build()
+  t.match(built, /^\/nix\/store\/\w{32}-addressed$/)
+  t.equal(await other.build(), built, 'another derivation with the same contents')
 })
 
 t.test('import from derivation: it is said what is built for the evaluation, and where', { skip }, async (t) => {
