@@ -21,7 +21,10 @@ export interface NixMachineParts {
 export type NixMachine = Evaluator & BuildStore
 
 // Nix may be outside the search path of a shell that is no login shell (a multi-user installation on another system).
+// What was built before is on the disk soon: after a power cut, Nix would trust paths that are cut short
+// (https://github.com/NixOS/nix/issues/11457), and fsync-store-paths is the builder's own setting.
 const daemonScript = `PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
+{ sync -f /nix/store || sync; } < /dev/null > /dev/null 2>&1 &
 exec nix-daemon --stdio`
 
 const bootFilesScript = `for part in kernel initrd; do
