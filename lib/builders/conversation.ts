@@ -74,11 +74,6 @@ export class Conversation {
     }
   }
 
-  /** The builder's name. */
-  get builder(): string {
-    return this.#machine.name
-  }
-
   /** The answer to the oldest question that has none yet. */
   async answer(): Promise<Answer> {
     let json = ''

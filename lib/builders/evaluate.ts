@@ -8,7 +8,6 @@ import type { BuilderEvents, Evaluated, EvaluationOptions, EvaluationResult } fr
 import { type Answer, Conversation, MirrorBroken } from './conversation.ts'
 import { fetchHints, fetchInput } from './fetched-input.ts'
 import { groupsFor, memoryFor } from './memory.ts'
-import { wholeLog } from './realise.ts'
 import { findSources, lockName, revisionOf, type Source, sourceArguments, sourceWarnings } from './shipment.ts'
 import { upload } from './upload.ts'
 
@@ -17,6 +16,8 @@ export interface Places {
   readonly there: Machine
   readonly flake: string
   readonly inputs: ReadonlyMap<string, InputSource>
+  /** Where the whole log of a failed build is, for a person. */
+  whereLogIs(derivation: string): string
 }
 
 export interface EvaluationRequest {
@@ -66,7 +67,7 @@ async function attempt(places: Places, request: EvaluationRequest): Promise<Eval
     )
     try {
       events.progress('evaluating')
-      const configurations = await withHints(await answers(conversation, request), { sources, places, signal })
+      const configurations = await withHints(await answers(conversation, request, places), { sources, places, signal })
       const remote = flake.from.kind === 'reference'
       return { configurations, revision: remote ? await askedRevision(conversation) : revisionOf(flake) }
     } finally {
@@ -127,27 +128,32 @@ export const nixArguments = ({ impure, showTrace, refresh, options }: Evaluation
 async function answers(
   conversation: Conversation,
   request: EvaluationRequest,
+  { whereLogIs }: Places,
 ): Promise<Map<string, Evaluated | Problem>> {
   const { configurations, events } = request
+  const read: Read = (name, answer) => evaluated(name, answer, whereLogIs)
   const together = await conversation.answer()
-  if (together.availableBytes === undefined) return await answersFor(configurations, together, conversation, request)
+  if (together.availableBytes === undefined)
+    return await answersFor(configurations, together, conversation, { events, read })
   const results = new Map<string, Evaluated | Problem>()
   for (const group of groupsFor(configurations, together.availableBytes)) {
     events.progress(`evaluating ${group.join(', ')}: no memory for all ${configurations.length} at once`)
     const answer = await conversation.ask(toplevelsOf(group))
-    for (const [name, result] of await answersFor(group, answer, conversation, request)) results.set(name, result)
+    for (const [name, result] of await answersFor(group, answer, conversation, { events, read }))
+      results.set(name, result)
   }
   return results
 }
+
+type Read = (name: string, answer: Answer) => Evaluated | Problem
 
 /** From the answer for all of them, or by asking for each when that was none. */
 async function answersFor(
   configurations: readonly string[],
   together: Answer,
   conversation: Conversation,
-  { events }: EvaluationRequest,
+  { events, read }: { events: BuilderEvents; read: Read },
 ): Promise<Map<string, Evaluated | Problem>> {
-  const read = (name: string, answer: Answer) => evaluated(name, answer, conversation.builder)
   if (together.json !== '') return new Map(configurations.map((name) => [name, read(name, together)]))
   const [first] = configurations
   if (configurations.length === 1 && first !== undefined) return new Map([[first, read(first, together)]])
@@ -161,9 +167,13 @@ async function answersFor(
   return results
 }
 
-function evaluated(name: string, { json, errors, builds }: Answer, builder: string): Evaluated | Problem {
+function evaluated(
+  name: string,
+  { json, errors, builds }: Answer,
+  whereLogIs: Places['whereLogIs'],
+): Evaluated | Problem {
   if (json === '') {
-    const hints = builds.map((derivation) => `built for the evaluation; ${wholeLog(derivation, builder)}`)
+    const hints = builds.map((derivation) => `built for the evaluation; ${whereLogIs(derivation)}`)
     return new Problem(`evaluation of ${name} failed`, { stage: 'evaluate', detail: errors, hints })
   }
   try {

@@ -1,6 +1,6 @@
 /** Progress of several hosts: how many are done, and one line for each that is being worked on. */
 import type { DeploymentEvent } from '../deployment/event.ts'
-import { formatDuration } from '../deployment/format.ts'
+import { formatDuration } from '../format.ts'
 import { stages } from '../problem.ts'
 import { good, type Line, quiet } from '../screen/line.ts'
 import { padded } from '../screen/width.ts'

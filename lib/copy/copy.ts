@@ -1,21 +1,7 @@
 /** Ways for a closure to get to a host. A strategy is one file beside this one and one line in lib/copy/index.ts. */
 import type { Store } from '../nix/store.ts'
 import type { StorePath } from '../nix/store-path.ts'
-
-export interface CopyProgress {
-  readonly pathsDone: number
-  readonly pathsTotal: number
-  readonly bytesDone: number
-  readonly bytesTotal: number
-}
-
-export interface CopyResult {
-  /** paths in the closure, and how many of them were sent */
-  readonly closurePaths: number
-  readonly sentPaths: number
-  /** bytes of NARs sent */
-  readonly sentBytes: number
-}
+import type { TransferProgress, TransferResult } from '../nix/transfer.ts'
 
 export interface CopyRequest {
   readonly roots: readonly StorePath[]
@@ -31,8 +17,8 @@ export interface CopyRequest {
   onMove(): void
   /** asked when there is too little: what could be done about it */
   whatToFree?(): Promise<string>
-  onProgress(progress: CopyProgress): void
+  onProgress(progress: TransferProgress): void
   readonly signal: AbortSignal
 }
 
-export type CopyStrategy = (request: CopyRequest) => Promise<CopyResult>
+export type CopyStrategy = (request: CopyRequest) => Promise<TransferResult>

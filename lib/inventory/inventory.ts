@@ -19,8 +19,31 @@ export type InputSource = string | { readonly fetch: 'here' }
 
 export type BuilderSpec =
   | { readonly kind: 'ssh'; readonly name: string; readonly destination: string }
-  | { readonly kind: 'store'; readonly name: string; readonly store: string; readonly evaluateOn: string }
+  | StoreSpec
   | { readonly kind: 'local'; readonly name: string }
+
+/** A store that builds, reached over SSH. */
+export interface StoreSpec {
+  readonly kind: 'store'
+  readonly name: string
+  /** `ssh://[user@]host[:port]` */
+  readonly destination: string
+  /** the name of a builder, or `local` */
+  readonly evaluateOn: string
+  /** what is known of whoever runs it */
+  readonly service: 'nixbuild.net' | undefined
+  /** a private key; absolute */
+  readonly identityFile: string | undefined
+  /** `ssh-ed25519 AAAA…`: the only key that it may prove itself by */
+  readonly hostKey: string | undefined
+  readonly token: TokenSource | undefined
+  /** of nixbuild.net, by the names in its documentation (`max-cpu`) */
+  readonly settings: ReadonlyMap<string, string>
+  readonly tags: ReadonlyMap<string, string>
+}
+
+/** Where a secret is: the name of an environment variable, or a file (absolute). */
+export type TokenSource = { readonly env: string } | { readonly file: string }
 
 export interface Host {
   readonly name: string

@@ -24,7 +24,7 @@ export function resolveInventory(file: string, source: Source): { inventory: Inv
   const builders = new Map<string, BuilderSpec>()
   for (const name of source.builderNames) {
     const builder = ownValue(raw.builders, name)
-    if (builder) builders.set(name, resolveBuilder(name, builder))
+    if (builder) builders.set(name, resolveBuilder(name, builder, directory))
   }
   const findings = builderFindings(raw.builders ?? {}, source.builderNames)
   const [onlyBuilder = localBuilder] = source.builderNames

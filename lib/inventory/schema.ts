@@ -1,7 +1,7 @@
 /** What hosts.yaml may say. docs/hosts.schema.json is generated from this, for editors. */
 import * as v from 'valibot'
 import { checkFields } from './check-fields.ts'
-import { destinationMistake } from './destination.ts'
+import { builder } from './builder-fields.ts'
 import { about, age, destination, duration, hostName, name, positiveDuration, systems, unless } from './fields.ts'
 
 const directoryMistake = (text: string) => {
@@ -84,41 +84,6 @@ export const hostFields = v.strictObject({
   checks: v.optional(v.pipe(v.array(checkFields), about('Health checks: unhealthy means rolled back.'))),
   nixbuildKeys: v.optional(v.pipe(v.array(userName), about('Users of the host that have keys at nixbuild.net.'))),
 })
-
-const builderMistake = (builder: object) => {
-  if ('ssh' in builder && 'store' in builder) return 'says both ssh and store: a builder is one of them'
-  if (!('ssh' in builder || 'store' in builder)) return 'says neither ssh nor store'
-  if ('ssh' in builder && 'evaluateOn' in builder) return 'has a shell and evaluates itself: leave out evaluateOn'
-  if ('store' in builder && !('evaluateOn' in builder)) {
-    return 'has no shell: say where to evaluate, with evaluateOn: local or the name of a builder'
-  }
-  return undefined
-}
-
-// Nix's ssh-ng store; what follows the question mark are its settings.
-const storeMistake = (text: string) => {
-  if (!text.startsWith('ssh-ng://')) return 'is not a store that builds: write ssh-ng://host'
-  return destinationMistake(text.replace(/^ssh-ng:/, 'ssh:').replace(/\?\S*$/, ''))
-}
-
-const builder = v.union(
-  [
-    v.pipe(v.literal('local'), about("The control machine's own Nix.")),
-    v.pipe(
-      v.strictObject({
-        ssh: v.optional(v.pipe(destination, about('A machine with a shell and Nix: evaluates and builds.'))),
-        store: v.optional(v.pipe(v.string(), unless(storeMistake), about('A store that builds and has no shell.'))),
-        evaluateOn: v.optional(v.pipe(name, about('Where to evaluate for it: local, or a builder with ssh.'))),
-      }),
-      v.check(
-        (fields) => builderMistake(fields) === undefined,
-        (issue) => builderMistake(issue.input) ?? '',
-      ),
-      v.metadata({ oneOf: [{ required: ['ssh'] }, { required: ['store', 'evaluateOn'] }] }),
-    ),
-  ],
-  'must be local, or a map with ssh, or with store and evaluateOn',
-)
 
 const input = v.union(
   [

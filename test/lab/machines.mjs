@@ -4,12 +4,13 @@ const gibibyte = 1024 ** 3
 
 /**
  * @typedef {object} Machine
- * @property {'builder' | 'host' | 'control'} role
+ * @property {'builder' | 'stand-in' | 'host' | 'control'} role
  * @property {number} number      last part of its address
  * @property {string} image       see images.mjs
  * @property {string} user        who logs in when nothing else is said
  * @property {number} diskSize    bytes
  * @property {number | undefined} memory  hard limit in bytes
+ * @property {string} [alias]     a name that it has besides its own
  * @property {true} [virtual]     a virtual machine with a kernel of its own: see virtual-mainboard.mjs
  */
 
@@ -17,6 +18,15 @@ const gibibyte = 1024 ** 3
 export const machines = {
   control: { role: 'control', number: 2, image: 'control', user: 'ops', diskSize: 8 * gibibyte, memory: undefined },
   forge: { role: 'builder', number: 3, image: 'trixie', user: 'builder', diskSize: 16 * gibibyte, memory: undefined },
+  standin: {
+    role: 'stand-in',
+    number: 4,
+    image: 'trixie',
+    user: 'keeper',
+    diskSize: 8 * gibibyte,
+    memory: undefined,
+    alias: 'eu.nixbuild.net',
+  },
   dave: { role: 'host', number: 11, image: 'trixie', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
   erin: { role: 'host', number: 12, image: 'trixie', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
   frank: { role: 'host', number: 13, image: 'forky', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
@@ -52,6 +62,6 @@ export const hostname = (name) => `${name}.lab`
 
 /** What /etc/hosts says in all of them. @param {string} self */
 export function hostsFile(self) {
-  const lines = machineNames.map((name) => `${address(name)} ${hostname(name)}`)
+  const lines = machineNames.map((name) => `${address(name)} ${hostname(name)} ${machine(name).alias ?? ''}`.trimEnd())
   return ['127.0.0.1 localhost', `127.0.1.1 ${self}`, '::1 localhost', '10.77.0.1 outside.lab', ...lines, ''].join('\n')
 }

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { BuilderEvents, EvaluationOptions } from '../../lib/builders/builder.ts'
-import { sshBuilder } from '../../lib/builders/ssh.ts'
+import { builderOf } from '../../lib/builders/compose.ts'
+import { nixMachine } from '../../lib/builders/nix-machine.ts'
 import type { InputSource } from '../../lib/inventory/inventory.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
 import { commandLine } from '../../lib/machine/command.ts'
@@ -120,16 +121,22 @@ class Workplace {
     return {
       progress: (text) => void this.progress.push(text),
       warning: (text) => void this.warnings.push(text),
+      note: (text) => void this.progress.push(text),
       log: () => undefined,
     }
   }
 
   builder(test: Test, name: string, directory = this.repository) {
+    const machine = this.machine(test, name, directory)
+    return builderOf(name, machine, machine)
+  }
+
+  machine(test: Test, name: string, directory = this.repository) {
     const here = localMachine()
     const inputs = new Map([['secrets', this.secrets]])
-    const builder = sshBuilder({ name, here, flake: directory, inputs, connect: async () => overSsh(name) })
-    test.teardown(() => Promise.all([builder.close(), here.close()]))
-    return builder
+    const machine = nixMachine({ name, here, flake: directory, inputs, connect: async () => overSsh(name) })
+    test.teardown(() => Promise.all([machine.close(), here.close()]))
+    return machine
   }
 
   /** The derivation that our way gives. */
@@ -377,7 +384,7 @@ for (const name of ['forge', 'grace']) {
       const setting = { GIT_CONFIG_KEY_0: `url.${workplace.place}/library.git.insteadOf`, GIT_CONFIG_VALUE_0: url }
       const here = localMachine({ env: { ...process.env, HOME: workplace.place, GIT_CONFIG_COUNT: '1', ...setting } })
       const connect = async () => overSsh(name)
-      const builder = sshBuilder({ name, here, flake: workplace.repository, inputs: fetch, connect })
+      const builder = nixMachine({ name, here, flake: workplace.repository, inputs: fetch, connect })
       t.teardown(() => Promise.all([builder.close(), here.close()]))
       return (await builder.evaluate(['dave'], noOptions, workplace.events, signal)).configurations.get('dave')
     }
@@ -468,23 +475,52 @@ t.test('import from derivation: it is said what is built for the evaluation, and
   })
 })
 
+for (const [evaluator, store] of [
+  ['forge', 'frank'],
+  ['forge', 'grace'],
+  ['grace', 'frank'],
+  ['frank', 'grace'],
+] as const) {
+  t.test(
+    `${evaluator} evaluates and ${store} builds, which trusts nobody; what was collected comes anew`,
+    { skip },
+    async (t) => {
+      const workplace = new Workplace(t)
+      workplace.write('text', `${Math.random()}`)
+      const [from, to] = [workplace.machine(t, evaluator), workplace.machine(t, store)]
+      const builder = builderOf('both', from, to)
+      const { configurations } = await builder.evaluate(['dave'], noOptions, workplace.events, signal)
+      const dave = configurations.get('dave')
+      if (!dave || dave instanceof Problem) throw new Error('not evaluated')
+      t.equal((await ssh(evaluator, `nix-store --delete ${dave.derivation}`)).code, 0)
+      const out = (await builder.build([dave.derivation], workplace.events, signal)).get(dave.derivation)
+      t.match(await ssh(store, `cat ${out}/name`), { stdout: 'dave\n' })
+      t.equal((await ssh(evaluator, `test -e ${out}`)).code, 1, 'it was built there alone')
+      const sent = workplace.progress.filter((text) => /^derivations and sources sent/.test(text))
+      t.match(sent, [`derivations and sources sent to ${store}: 2 of 2 paths`])
+      const missing = await builder.missing([dave.derivation], workplace.events, signal)
+      t.match(missing.get(dave.derivation), { willBuild: [] })
+    },
+  )
+}
+
 t.test('a lock file that lacks an input is not completed in silence', { skip }, async (t) => {
   const workplace = new Workplace(t)
   await ssh('forge', 'rm -rf other; mkdir other; echo data > other/data')
   workplace.write('flake.nix', flake.replace('path:/nowhere', 'path:/home/builder/other'))
   const here = localMachine()
-  const builder = sshBuilder({
+  const machine = nixMachine({
     name: 'forge',
     here,
     flake: workplace.repository,
     inputs: new Map(),
     connect: async () => overSsh('forge'),
   })
-  t.teardown(() => Promise.all([builder.close(), here.close()]))
+  t.teardown(() => Promise.all([machine.close(), here.close()]))
   const locks = async () =>
     (await ssh('forge', "find .cache/deploy/sources -name flake.lock -printf '%p %T@\\n' | sort")).stdout
   const locksBefore = await locks()
-  await builder.evaluate(['erin'], noOptions, workplace.events, signal)
+  await machine.evaluate(['erin'], noOptions, workplace.events, signal)
   t.match(
     workplace.warnings[0],
     /^flake\.lock does not fit flake\.nix: run nix flake lock and commit it.*\n.*'secrets'/s,

@@ -1,5 +1,5 @@
 /** Whether another kernel and initrd, as large as those that run, would have room on /boot. */
-import { formatBytes } from '../../format.ts'
+import { formatBytes } from '../../../format.ts'
 import { bad, careful, type DoctorCheck, good } from '../finding.ts'
 import type { HostSubject } from '../subject.ts'
 

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../format.ts'
+import { formatDuration } from '../../../format.ts'
 import { careful, type DoctorCheck, good } from '../finding.ts'
 import type { HostSubject } from '../subject.ts'
 

@@ -1,5 +1,5 @@
 /** A deployment that is under way, or what a dead one left. */
-import { formatDuration } from '../../format.ts'
+import { formatDuration } from '../../../format.ts'
 import { bad, careful, type DoctorCheck, good } from '../finding.ts'
 import type { HostSubject } from '../subject.ts'
 

@@ -1,5 +1,5 @@
 /** A builder keeps sources in the home of the user who logs in. */
-import { formatBytes } from '../../format.ts'
+import { formatBytes } from '../../../format.ts'
 import type { MachineFacts } from '../examine.ts'
 import { bad, careful, type DoctorCheck, good } from '../finding.ts'
 

@@ -1,4 +1,4 @@
-import { formatBytes } from '../../format.ts'
+import { formatBytes } from '../../../format.ts'
 import type { MachineFacts } from '../examine.ts'
 import { bad, careful, type DoctorCheck, good } from '../finding.ts'
 

@@ -1,0 +1,67 @@
+/** A machine with a shell, git and Nix: it gets the flake's source, evaluates and builds. */
+import type { InputSource } from '../inventory/inventory.ts'
+import type { Machine } from '../machine/machine.ts'
+import type { StorePath } from '../nix/store-path.ts'
+import type { BootFile, BuildStore, EvaluationOptions, Evaluator } from './builder.ts'
+import { connectionBy, openDaemon } from './connection.ts'
+import { evaluateOn } from './evaluate.ts'
+
+export interface NixMachineParts {
+  /** The name in hosts.yaml. */
+  readonly name: string
+  /** Logs in anew. */
+  connect(signal: AbortSignal): Promise<Machine>
+  /** This machine. */
+  readonly here: Machine
+  /** A directory here (absolute) or any flake reference. */
+  readonly flake: string
+  /** Inputs of the flake that are given from here. */
+  readonly inputs: ReadonlyMap<string, InputSource>
+  whereLogIs?: BuildStore['whereLogIs']
+}
+
+export type NixMachine = Evaluator & BuildStore
+
+// Nix may be outside the search path of a shell that is no login shell (a multi-user installation on another system).
+// What was built before is on the disk soon: after a power cut, Nix would trust paths that are cut short
+// (https://github.com/NixOS/nix/issues/11457), and fsync-store-paths is the builder's own setting.
+const daemonScript = `PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
+{ sync -f /nix/store || sync; } < /dev/null > /dev/null 2>&1 &
+exec nix-daemon --stdio "$@"`
+
+const bootFilesScript = `for part in kernel initrd; do
+  [ ! -e "$1/$part" ] || echo "$(wc -c < "$1/$part")" "$(readlink -f "$1/$part")"
+done`
+
+export function nixMachine({ name, connect, here, flake, inputs, ...parts }: NixMachineParts): NixMachine {
+  const { machine, leave, close } = connectionBy(connect)
+  const whereLogIs =
+    parts.whereLogIs ?? ((derivation: string) => `see the whole log: nix log ${derivation} (on ${name})`)
+
+  async function bootFiles(toplevel: StorePath, signal: AbortSignal): Promise<BootFile[] | undefined> {
+    const there = await machine(signal)
+    const { code, stdout } = await there.run({ argv: ['sh', '-c', bootFilesScript, 'sh', toplevel] }, { signal })
+    if (code !== 0) return undefined
+    return stdout.split('\n').flatMap((line) => {
+      const [, size, path] = /^ *(\d+) (\S+)$/.exec(line) ?? []
+      return size === undefined || path === undefined ? [] : [{ path, size: Number(size) }]
+    })
+  }
+
+  return {
+    name,
+    async evaluate(configurations, options, events, signal) {
+      const there = await machine(signal)
+      return await evaluateOn({ here, there, flake, inputs, whereLogIs }, { configurations, options, events, signal })
+    },
+    async openStore(signal: AbortSignal, settings: EvaluationOptions['options'] = []) {
+      const there = await machine(signal)
+      const options = settings.flatMap(([setting, value]) => ['--option', setting, value])
+      const argv = ['sh', '-c', daemonScript, 'nix-daemon', ...options]
+      return openDaemon(there, argv, signal, { onLost: () => leave(there) })
+    },
+    bootFiles,
+    whereLogIs,
+    close,
+  }
+}
