@@ -1,5 +1,4 @@
 /** Where everything is put together: the arguments, the real world, and the exit code. The only importer of lib/edge. */
-import type { Builder } from './builders/builder.ts'
 import type { ControlMachine, OpenTools } from './cli/control-machine.ts'
 import type { Report } from './deployment/event.ts'
 import type { Interrupts } from './edge/interrupt.ts'
@@ -102,13 +101,7 @@ async function openTools({ inventory, report, terminal, interrupts }: Parts): Pr
     warn: (host, text) => report({ kind: 'warning', host, text }),
     trace: (host, line) => report({ kind: 'log', host, stage: 'preflight', line }),
   })
-  const made = new Map<string, Builder>()
-  const builder = (name: string): Builder => {
-    const spec = inventory.builders.get(name) ?? { kind: 'local', name }
-    const one = made.get(name) ?? builders.makeBuilder(spec, { network, here, source: inventory })
-    made.set(name, one)
-    return one
-  }
+  const made = builders.openBuilders(inventory.builders, { network, here, secrets: files.secrets, source: inventory })
   return {
     tools: {
       network,
@@ -119,12 +112,12 @@ async function openTools({ inventory, report, terminal, interrupts }: Parts): Pr
       report,
       who: identity.whoAmI(),
       randomHex: identity.randomHex,
-      builder,
+      builder: made.get,
       signal: interrupts.signal,
       giveUp: interrupts.giveUp,
     },
     async close() {
-      await Promise.allSettled([...made.values(), here].map((one) => one.close()))
+      await Promise.allSettled([made, here].map((one) => one.close()))
     },
   }
 }

@@ -44,7 +44,7 @@ const partOf = (file: string) => file.split('/')[1] ?? ''
 
 /** Higher imports lower. Parts of one rank know nothing of each other. */
 const ranks: readonly (readonly string[])[] = [
-  ['problem.ts', 'clock.ts'],
+  ['problem.ts', 'clock.ts', 'format.ts'],
   ['nix', 'inventory', 'machine', 'screen'],
   ['builders', 'copy', 'activation', 'checks', 'keys'],
   ['deployment'],

@@ -1,6 +1,6 @@
 /** Where evaluation and builds happen. A kind of builder is one file beside this one and one line in lib/builders/index.ts. */
 import type { Machine } from '../machine/machine.ts'
-import type { Store } from '../nix/store.ts'
+import type { Missing, Store } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import type { Problem } from '../problem.ts'
 
@@ -35,6 +35,8 @@ export interface BuilderEvents {
   /** A line for the person who waits: what is being fetched, evaluated, built. */
   progress(text: string): void
   warning(text: string): void
+  /** A fact worth a line of its own. */
+  note(text: string): void
   /** Nix's own output, line by line (shown with -v, and when it fails). */
   log(line: string): void
 }
@@ -45,7 +47,9 @@ export interface BootFile {
   readonly size: number
 }
 
-export interface Builder {
+/** A machine with a shell, git and Nix. The derivations that it makes are in its store. */
+export interface Evaluator {
+  /** For messages: the name in hosts.yaml. */
   readonly name: string
   /** Ships the source as it is now and evaluates the toplevels of these configurations. */
   evaluate(
@@ -54,17 +58,45 @@ export interface Builder {
     events: BuilderEvents,
     signal: AbortSignal,
   ): Promise<EvaluationResult>
+  /** One stream that isn't shared: the caller closes it. */
+  openStore(signal: AbortSignal): Promise<Store>
+  close(): Promise<void>
+}
+
+/** A store that builds what is in it. It may have no shell, and may trust nobody. */
+export interface BuildStore {
+  readonly name: string
+  /** One stream that isn't shared: the caller closes it. `settings`: of nix.conf, where the store takes any. */
+  openStore(signal: AbortSignal, settings?: EvaluationOptions['options']): Promise<Store>
+  /** What the boot loader will copy of a toplevel that is built here; undefined when that can't be told. */
+  bootFiles(toplevel: StorePath, signal: AbortSignal): Promise<readonly BootFile[] | undefined>
+  /** Where the whole log of a failed build is, for a person. */
+  whereLogIs(derivation: DerivationPath | string): string
+  /** Where commands can be run beside that store, and the text for /bin/sh that reads from it. A mere store has none. */
+  readonly shell?: { machine(signal: AbortSignal): Promise<Machine>; readonly serve: string } | undefined
+  /** What the store itself says between the lines that a build printed, in words for a person. */
+  ownWords?(line: string): string | undefined
+  close(): Promise<void>
+}
+
+/** What a deployment is given: somebody who evaluates and a store that builds, made one by lib/builders/compose.ts. */
+export interface Builder {
+  readonly name: string
+  evaluate: Evaluator['evaluate']
+  /** What `build` would build and fetch, for each by itself. The derivations are in the store afterwards. */
+  missing(
+    derivations: readonly DerivationPath[],
+    events: BuilderEvents,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<DerivationPath, Missing | Problem>>
   /** Realises the derivations; by derivation, the store path of `out` or why there is none. */
   build(
     derivations: readonly DerivationPath[],
     events: BuilderEvents,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<DerivationPath, StorePath | Problem>>
-  /** What the boot loader will copy of a toplevel that is built here; undefined when that can't be told. */
-  bootFiles(toplevel: StorePath, signal: AbortSignal): Promise<readonly BootFile[] | undefined>
-  /** The store that holds what was built, for copying from it. One stream that isn't shared: the caller closes it. */
-  openStore(signal: AbortSignal): Promise<Store>
-  /** Where commands can be run beside that store, and the text for /bin/sh that reads from it. A mere store has none. */
-  readonly shell?: { machine(signal: AbortSignal): Promise<Machine>; readonly serve: string }
-  close(): Promise<void>
+  bootFiles: BuildStore['bootFiles']
+  /** The store that holds what was built, for copying from it. */
+  openStore: BuildStore['openStore']
+  readonly shell?: BuildStore['shell']
 }

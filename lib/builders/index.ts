@@ -1,30 +1,55 @@
 /** The kinds of builder, by what `builders:` in hosts.yaml says. */
 import type { BuilderSpec, Inventory } from '../inventory/inventory.ts'
-import type { Machine, Network } from '../machine/machine.ts'
-import { Problem } from '../problem.ts'
-import type { Builder } from './builder.ts'
-import { sshBuilder } from './ssh.ts'
+import type { Builder, BuildStore, Evaluator } from './builder.ts'
+import { builderOf } from './compose.ts'
+import { localNix } from './local.ts'
+import { sshMachine } from './ssh.ts'
+import { remoteStore } from './store.ts'
+import type { BuilderSurroundings } from './surroundings.ts'
 
-export interface BuilderSurroundings {
-  readonly network: Network
-  /** The control machine. */
-  readonly here: Machine
-  readonly source: Pick<Inventory, 'flake' | 'inputs'>
+export interface Builders {
+  /** Nothing is connected to before the builder is used. The same name gives the same builder. */
+  get(name: string): Builder
+  close(): Promise<void>
 }
 
-/** Nothing is connected to before the builder is used. Throws a Problem for a kind that isn't there yet. */
-export function makeBuilder(spec: BuilderSpec, { network, here, source }: BuilderSurroundings): Builder {
-  const { name } = spec
+type Part = Evaluator | BuildStore
+
+export function openBuilders(specs: Inventory['builders'], surroundings: BuilderSurroundings): Builders {
+  const parts = once<Part>((name) => partOf(specs.get(name) ?? { kind: 'local', name }, surroundings))
+  const builders = once<Builder>((name) => {
+    const spec = specs.get(name)
+    const evaluator = spec?.kind === 'store' ? spec.evaluateOn : name
+    return builderOf(name, parts.get(evaluator) as Evaluator, parts.get(name) as BuildStore)
+  })
+  return {
+    get: builders.get,
+    async close() {
+      await Promise.allSettled(parts.made().map((part) => part.close()))
+    },
+  }
+}
+
+/** What evaluates is a store as well; a store alone evaluates nothing, and the inventory has seen to that. */
+function partOf(spec: BuilderSpec, surroundings: BuilderSurroundings): Part {
   switch (spec.kind) {
-    case 'ssh': {
-      const login = { name, destination: spec.destination, elevation: 'none' } as const
-      return sshBuilder({ name, here, ...source, connect: (signal) => network.connect(login, signal) })
-    }
+    case 'ssh':
+      return sshMachine(spec, surroundings)
     case 'store':
+      return remoteStore(spec, surroundings)
     case 'local':
-      throw new Problem(`builder ${name}: builders of the kind ${spec.kind} are not supported yet`, {
-        kind: 'usage',
-        hints: ['use one with `ssh:`, a machine with a shell, git and Nix'],
-      })
+      return localNix(spec.name, surroundings)
+  }
+}
+
+function once<Value>(make: (name: string) => Value) {
+  const made = new Map<string, Value>()
+  return {
+    get(name: string): Value {
+      const value = made.get(name) ?? make(name)
+      made.set(name, value)
+      return value
+    },
+    made: () => [...made.values()],
   }
 }

@@ -3,14 +3,13 @@ import { Activities, shortName } from '../nix/activity.ts'
 import type { BuildResult, Store } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import { Problem } from '../problem.ts'
-import type { BuilderEvents } from './builder.ts'
+import type { BuilderEvents, BuildStore } from './builder.ts'
 
 export interface RealiseParts {
   readonly store: Store
-  /** The builder's name in hosts.yaml. */
-  readonly builder: string
-  /** Makes the derivations anew, from the same source. */
-  evaluateAgain(): Promise<void>
+  /** Brings derivations into the store that it lacks. */
+  supply(missing: readonly DerivationPath[]): Promise<void>
+  readonly about: Pick<BuildStore, 'name' | 'whereLogIs' | 'ownWords'>
 }
 
 /** Failed builds are values; rejects when the builder itself fails. */
@@ -20,31 +19,42 @@ export async function realise(
   events: BuilderEvents,
 ): Promise<ReadonlyMap<DerivationPath, StorePath | Problem>> {
   const results = new Map<DerivationPath, StorePath | Problem>()
-  const present = await keep(parts, derivations)
+  const present = await keep(parts.store, derivations, parts.supply)
   for (const one of derivations) if (!present.includes(one)) results.set(one, changed(one))
   const said: string[] = []
-  const activities = new Activities(events)
+  const log = (line: string) => {
+    events.log(line)
+    const own = parts.about.ownWords?.(line)
+    if (own !== undefined) events.progress(own)
+  }
+  const activities = new Activities({ progress: events.progress, log })
   const built = await parts.store.build(present, (event) => {
     activities.on(event)
     if (event.kind !== 'message') return
     said.push(event.text)
-    for (const line of event.text.split('\n')) events.log(line)
+    for (const line of event.text.split('\n')) log(line)
   })
   for (const one of built) results.set(one.derivation, outcome(one, { parts, activities, said }))
   return results
 }
 
-/** Keeps the derivations from the garbage collector. Those that it took before are evaluated once more. */
-async function keep({ store, evaluateAgain }: RealiseParts, derivations: readonly DerivationPath[]) {
-  const roots = async () => {
-    await store.addTempRoots(derivations)
-    const valid = await store.queryValidPaths(derivations, { substitute: false })
-    return derivations.filter((one) => valid.has(one))
-  }
-  const present = await roots()
+/** Keeps derivations from the garbage collector. Those that are not there are supplied first; what is there then. */
+export async function keep(
+  store: Store,
+  derivations: readonly DerivationPath[],
+  supply: (missing: readonly DerivationPath[]) => Promise<void>,
+): Promise<DerivationPath[]> {
+  const present = await rooted(store, derivations)
   if (present.length === derivations.length) return present
-  await evaluateAgain()
-  return await roots()
+  await supply(derivations.filter((one) => !present.includes(one)))
+  return await rooted(store, derivations)
+}
+
+async function rooted(store: Store, derivations: readonly DerivationPath[]): Promise<DerivationPath[]> {
+  // Before asking: a collection would take what was found valid a moment ago.
+  await store.addTempRoots(derivations)
+  const valid = await store.queryValidPaths(derivations, { substitute: false })
+  return derivations.filter((one) => valid.has(one))
 }
 
 interface Told {
@@ -67,11 +77,17 @@ function outcome(built: BuildResult, { parts, activities, said }: Told): StorePa
   return new Problem(`build of ${name} failed`, {
     stage: 'build',
     detail: [message, ...logs].join('\n'),
-    hints: failed.map(([one]) => `see the whole log: nix log ${one} (on ${parts.builder})`),
+    hints: [
+      ...failed.map(([one]) => parts.about.whereLogIs(one)),
+      ...(/timed out after/.test(words)
+        ? [`the limit is \`timeout\` or \`max-silent-time\`: of --option, or of nix.conf on ${parts.about.name}`]
+        : []),
+    ],
   })
 }
 
-const changed = (derivation: DerivationPath) =>
+/** For a derivation that can't be made again. */
+export const changed = (derivation: DerivationPath) =>
   new Problem(`${shortName(derivation)} is no longer what the flake evaluates to`, {
     stage: 'build',
     hints: ['the source was changed during the deployment, and the garbage collector ran: deploy again'],

@@ -1,6 +1,6 @@
 /** Which generations went, or would go, and how much that freed. */
 import { type Cleaning, cleanedAs, generationsText } from '../deployment/clean.ts'
-import { formatBytes } from '../deployment/format.ts'
+import { formatBytes } from '../format.ts'
 import { bad, good, type Line, quiet, strong } from '../screen/line.ts'
 import { wrapped } from '../screen/width.ts'
 import type { Room } from './room.ts'

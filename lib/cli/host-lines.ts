@@ -2,7 +2,7 @@
 import type { HistoryEntry } from '../activation/history.ts'
 import type { HeldLock, HostState } from '../activation/host-state.ts'
 import type { KeptLog } from '../activation/kept-log.ts'
-import { formatDuration } from '../deployment/format.ts'
+import { formatDuration } from '../format.ts'
 import { bad, good, type Line, quiet, strong } from '../screen/line.ts'
 import { padded, widthOf } from '../screen/width.ts'
 import { shortSystem } from './short-system.ts'

@@ -1,5 +1,5 @@
 /** The summary of a deployment: one line a host, worst first, and what explains it below. */
-import { formatBytes, formatDuration } from '../deployment/format.ts'
+import { formatBytes, formatDuration } from '../format.ts'
 import { exitCode, type Outcome, outcomeKinds } from '../deployment/outcome.ts'
 import { bad, careful, good, type Line, quiet, type Span, strong } from '../screen/line.ts'
 import { lineWidth, padded, widthOf, wrapped } from '../screen/width.ts'

@@ -1,6 +1,6 @@
 /** What a deployment would do, in words. */
 import type { Plan } from '../deployment/build.ts'
-import { formatBytes } from '../deployment/format.ts'
+import { formatBytes } from '../format.ts'
 import { Problem } from '../problem.ts'
 import { careful, type Line, quiet } from '../screen/line.ts'
 import { problemData } from './problem-lines.ts'

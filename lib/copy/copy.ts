@@ -1,22 +1,8 @@
 /** Ways for a closure to get to a host. A strategy is one file beside this one and one line in lib/copy/index.ts. */
 import type { Store } from '../nix/store.ts'
 import type { StorePath } from '../nix/store-path.ts'
+import type { TransferProgress, TransferResult } from '../nix/transfer.ts'
 import type { Lanes } from './lanes.ts'
-
-export interface CopyProgress {
-  readonly pathsDone: number
-  readonly pathsTotal: number
-  readonly bytesDone: number
-  readonly bytesTotal: number
-}
-
-export interface CopyResult {
-  /** paths in the closure, and how many of them were sent */
-  readonly closurePaths: number
-  readonly sentPaths: number
-  /** bytes of NARs sent */
-  readonly sentBytes: number
-}
 
 export interface CopyRequest {
   readonly roots: readonly StorePath[]
@@ -34,8 +20,8 @@ export interface CopyRequest {
   onMove(): void
   /** asked when there is too little: what could be done about it */
   whatToFree?(): Promise<string>
-  onProgress(progress: CopyProgress): void
+  onProgress(progress: TransferProgress): void
   readonly signal: AbortSignal
 }
 
-export type CopyStrategy = (request: CopyRequest) => Promise<CopyResult>
+export type CopyStrategy = (request: CopyRequest) => Promise<TransferResult>

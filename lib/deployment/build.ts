@@ -2,8 +2,9 @@
 import type { EvaluationOptions } from '../builders/builder.ts'
 import type { HostState } from '../activation/host-state.ts'
 import type { Host } from '../inventory/inventory.ts'
+import type { Missing } from '../nix/store.ts'
 import { Problem } from '../problem.ts'
-import { asProblem, buildHosts, type Each, type Evaluation, evaluateHosts, type Toplevel } from './realise.ts'
+import { buildHosts, type Each, type Evaluation, evaluateHosts, missingOfHosts, type Toplevel } from './realise.ts'
 import { statusOf } from './status.ts'
 import { refuseUnsupported } from './supported.ts'
 import type { Tools } from './tools.ts'
@@ -45,38 +46,26 @@ export async function planHosts(
     evaluateHosts(hosts, evaluation, tools),
     Promise.all(hosts.map((host) => statusOf(host, tools))),
   ])
+  const missing = await missingOfHosts(hosts, evaluations, tools)
   const plans: Each<Plan> = new Map()
-  await Promise.all(
-    hosts.map(async (host, index) => {
-      const evaluated = evaluations.get(host.name)
-      if (!evaluated || evaluated instanceof Problem) {
-        plans.set(host.name, evaluated ?? new Problem('evaluation left this host out', { host: host.name }))
-        return
-      }
-      const state = states[index]?.seen ?? new Problem('the host was not asked', { host: host.name })
-      plans.set(
-        host.name,
-        await planOf(host, evaluated, state, tools).catch((error: unknown) => asProblem(error, host, 'build')),
-      )
-    }),
-  )
+  for (const [index, host] of hosts.entries()) {
+    const found = missing.get(host.name) ?? new Problem('evaluation left this host out', { host: host.name })
+    const state = states[index]?.seen ?? new Problem('the host was not asked', { host: host.name })
+    plans.set(host.name, found instanceof Problem ? found : planOf(host, found, state))
+  }
   return plans
 }
 
-async function planOf(host: Host, evaluated: Evaluation, state: HostState | Problem, tools: Tools): Promise<Plan> {
-  const store = await tools.builder(host.builder).openStore(tools.signal)
-  try {
-    const missing = await store.queryMissing([evaluated.derivation])
-    return {
-      host: host.name,
-      derivation: evaluated.derivation,
-      revision: evaluated.revision,
-      toBuild: missing.willBuild,
-      toFetch: missing.willSubstitute,
-      downloadBytes: missing.downloadSize,
-      state,
-    }
-  } finally {
-    store.close()
-  }
-}
+const planOf = (
+  host: Host,
+  { evaluation, missing }: { evaluation: Evaluation; missing: Missing },
+  state: HostState | Problem,
+): Plan => ({
+  host: host.name,
+  derivation: evaluation.derivation,
+  revision: evaluation.revision,
+  toBuild: missing.willBuild,
+  toFetch: missing.willSubstitute,
+  downloadBytes: missing.downloadSize,
+  state,
+})

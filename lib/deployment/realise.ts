@@ -1,6 +1,7 @@
 /** From hosts to their toplevels: one evaluation and one build for each builder. */
 import type { Builder, BuilderEvents, Evaluated, EvaluationOptions } from '../builders/builder.ts'
 import type { Host } from '../inventory/inventory.ts'
+import type { Missing } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import { Problem, partsOf, type Stage } from '../problem.ts'
 import type { Tools } from './tools.ts'
@@ -65,12 +66,44 @@ function checked(host: Host, result: Evaluated | Problem | undefined, revision: 
 }
 
 /** Builds what was evaluated, all of one builder at once. Never rejects. */
-export async function buildHosts(
+export const buildHosts = (
   hosts: readonly Host[],
   evaluations: Each<Evaluation>,
   tools: Tools,
-): Promise<Each<Toplevel>> {
-  const results: Each<Toplevel> = new Map()
+): Promise<Each<Toplevel>> =>
+  askBuilders(hosts, evaluations, tools, {
+    ask: (builder, derivations, events) => builder.build(derivations, events, tools.signal),
+    result: (path, { revision }, builder) => ({ path, revision, builder }),
+  })
+
+/** What that would build and fetch. Never rejects. */
+export const missingOfHosts = (
+  hosts: readonly Host[],
+  evaluations: Each<Evaluation>,
+  tools: Tools,
+): Promise<Each<{ evaluation: Evaluation; missing: Missing }>> =>
+  askBuilders(hosts, evaluations, tools, {
+    ask: (builder, derivations, events) => builder.missing(derivations, events, tools.signal),
+    result: (missing, evaluation) => ({ evaluation, missing }),
+  })
+
+interface Question<Answer, Result> {
+  ask(
+    builder: Builder,
+    derivations: readonly DerivationPath[],
+    events: BuilderEvents,
+  ): Promise<ReadonlyMap<DerivationPath, Answer | Problem>>
+  result(answer: Answer, evaluation: Evaluation, builder: Builder): Result
+}
+
+/** Asks each builder once, about the derivations of all its hosts. */
+async function askBuilders<Answer, Result>(
+  hosts: readonly Host[],
+  evaluations: Each<Evaluation>,
+  tools: Tools,
+  { ask, result }: Question<Answer, Result>,
+): Promise<Each<Result>> {
+  const results: Each<Result> = new Map()
   await Promise.all(
     byBuilder(hosts).map(async ([name, group]) => {
       const wanted = new Map<string, Evaluation>()
@@ -84,16 +117,13 @@ export async function buildHosts(
       try {
         const builder = tools.builder(name)
         const derivations = [...new Set([...wanted.values()].map((evaluation) => evaluation.derivation))]
-        const built = await builder.build(derivations, eventsOf('build', building, tools), tools.signal)
+        const answers = await ask(builder, derivations, eventsOf('build', building, tools))
         for (const host of building) {
           const evaluation = wanted.get(host.name) as Evaluation
-          const result = built.get(evaluation.derivation)
-          if (result === undefined || result instanceof Problem) {
-            const problem = result ?? new Problem('the builder said nothing of the build')
-            results.set(host.name, problem.at({ host: host.name, stage: 'build' }))
-          } else {
-            results.set(host.name, { path: result, revision: evaluation.revision, builder })
-          }
+          const answer = answers.get(evaluation.derivation)
+          const found: Answer | Problem = answer ?? new Problem('the builder said nothing of the build')
+          const place = { host: host.name, stage: 'build' } as const
+          results.set(host.name, found instanceof Problem ? found.at(place) : result(found, evaluation, builder))
         }
       } catch (error) {
         for (const host of building) results.set(host.name, ofBuilder(name, asProblem(error, host, 'build')))
@@ -115,6 +145,7 @@ function eventsOf(stage: Stage, hosts: readonly Host[], { report }: Tools): Buil
   return {
     progress: (text) => report({ kind: 'progress', host, stage, text }),
     warning: (text) => report({ kind: 'warning', host, text }),
+    note: (text) => report({ kind: 'note', host, stage, text }),
     log: (line) => report({ kind: 'log', host, stage, line }),
   }
 }
@@ -126,7 +157,7 @@ const ofBuilder = (name: string, problem: Problem): Problem =>
     : problem
 
 /** Anything thrown, as a Problem of that host and stage: what is none, and no system call's failure, is ours. */
-export function asProblem(error: unknown, host: Host, stage: Stage): Problem {
+export function asProblem(error: unknown, host: Pick<Host, 'name'>, stage: Stage): Problem {
   if (error instanceof Problem) return error.at({ host: host.name, stage })
   const message = error instanceof Error ? error.message : String(error)
   const place = { host: host.name, stage, cause: error }

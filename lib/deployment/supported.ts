@@ -5,13 +5,12 @@ import { Problem } from '../problem.ts'
 import type { Tools } from './tools.ts'
 
 /** Throws a Problem of kind `usage` that names the host. */
-export function refuseUnsupported(hosts: readonly Host[], tools: Pick<Tools, 'builder' | 'report'>): void {
+export function refuseUnsupported(hosts: readonly Host[], tools: Pick<Tools, 'report'>): void {
   for (const host of hosts) {
     if (host.nixbuildKeys.length > 0) {
       tools.report({ kind: 'warning', host: host.name, text: 'nixbuildKeys: nothing is done with it so far' })
     }
     try {
-      tools.builder(host.builder)
       copyStrategy(host.copy.via)
     } catch (error) {
       throw error instanceof Problem ? error.at({ host: host.name }) : error

@@ -1,5 +1,5 @@
 /** Files of the control machine. */
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Problem } from '../problem.ts'
 
@@ -13,6 +13,23 @@ export async function readText(path: string): Promise<string | undefined> {
     const why = code === 'EACCES' ? 'permission denied' : code === 'EISDIR' ? 'it is a directory' : code
     throw new Problem(`can't read ${path}: ${why}`, { kind: 'usage', cause: error })
   }
+}
+
+/** Secrets that hosts.yaml says where to find. Reject with a Problem; what they hold is never shown. */
+export const secrets = {
+  async variable(name: string): Promise<string> {
+    const value = process.env[name]?.trim()
+    if (value) return value
+    throw new Problem(`the environment variable ${name}, which has the token, is not set`, { kind: 'usage' })
+  },
+  async file(path: string): Promise<string> {
+    const text = (await readText(path))?.trim()
+    if (!text)
+      throw new Problem(`${path}, which has the token, ${text === '' ? 'is empty' : 'is not there'}`, { kind: 'usage' })
+    const { mode } = await stat(path)
+    if ((mode & 0o077) === 0) return text
+    throw new Problem(`${path} has a token, and others may read it`, { kind: 'usage', hints: [`chmod 600 ${path}`] })
+  },
 }
 
 /** Where the command was typed; absolute. Throws a Problem when that directory is gone. */

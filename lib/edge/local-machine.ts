@@ -51,6 +51,7 @@ export function localMachine(options: LocalMachineOptions = {}): Machine {
     user: userName(),
     elevation: options.elevation ?? (process.getuid?.() === 0 ? 'none' : 'passwordless'),
     password: options.password ?? nobody,
+    channels: Number.POSITIVE_INFINITY,
   })
 }
 

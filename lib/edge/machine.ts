@@ -36,14 +36,16 @@ export interface MachineFacts {
   readonly elevation: Elevation
   /** Used only with elevation `ask`. */
   readonly password: PasswordSource
+  /** How many commands may run at once; 8 when left out. */
+  readonly channels?: number
 }
 
 /** sshd's MaxSessions is 10 by default, and opening the eleventh channel fails at once. */
-const channels = 8
+const channelsOverSsh = 8
 
 export function machineOver(transport: Transport, facts: MachineFacts): Machine {
   const { name, destination, address, user, elevation } = facts
-  const slots = new Slots(channels)
+  const slots = new Slots(facts.channels ?? channelsOverSsh)
   let gone = false
   const whenGone = transport.closed.then(() => {
     gone = true

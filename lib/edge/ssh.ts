@@ -4,7 +4,7 @@ import { Problem } from '../problem.ts'
 import { machineOver, type Transport } from './machine.ts'
 import { Slots } from './slots.ts'
 import { BeyondSsh2 } from './ssh/beyond-ssh2.ts'
-import { type DestinationArguments, destinationArguments } from './ssh/destination.ts'
+import { type DestinationArguments, destinationArguments, optionArguments } from './ssh/destination.ts'
 import { type ConfigSource, HostConfigs } from './ssh/host-config.ts'
 import { type Attempt, logIn } from './ssh/login.ts'
 import { ssh2Transport } from './ssh/ssh2-transport.ts'
@@ -34,13 +34,13 @@ export function sshNetwork(options: SshNetworkOptions = {}): Network {
     const config = await configs.get(destination, attempt.signal)
     const bySystem = (): Promise<Transport> => {
       attempt.doing(`waiting for ssh to log in to ${config.original}`)
-      const target = { name: login.name, source: options, configs, destination, config }
+      const target = { source: options, configs, destination, config, login }
       return systemSsh(target, attempt.signal)
     }
     if (foreign.has(login.destination)) return { config, transport: await bySystem() }
     try {
-      const session = await logIn(config, [], attempt)
-      return { config, transport: ssh2Transport(session, config, login.name) }
+      const session = await logIn(config, { pinned: login.hostKey }, attempt)
+      return { config, transport: ssh2Transport(session, config, login) }
     } catch (error) {
       if (!(error instanceof BeyondSsh2)) throw error
       foreign.add(login.destination)
@@ -52,7 +52,7 @@ export function sshNetwork(options: SshNetworkOptions = {}): Network {
   async function connect(login: Login, signal?: AbortSignal): Promise<Machine> {
     const release = await logins.take(signal)
     try {
-      const destination = destinationArguments(login.destination)
+      const destination = [...optionArguments(login.options ?? {}), ...destinationArguments(login.destination)]
       const warn = (text: string) => options.warn?.(login.name, text)
       const limited = new TimeLimit(login, warn, signal)
       const { config, transport } = await limited.run((attempt) => transportTo(login, destination, attempt), configs)

@@ -1,4 +1,5 @@
 /** The builders of an inventory, and which of them a host uses. */
+import { resolve as resolvePath } from 'node:path'
 import type { BuilderSpec } from './inventory.ts'
 import type { Finding } from './mistake.ts'
 import type { RawBuilder } from './schema.ts'
@@ -7,32 +8,70 @@ import { closest } from './suggestion.ts'
 /** This name is the control machine's own Nix, whether or not the file lists it. */
 export const localBuilder = 'local'
 
-export function resolveBuilder(name: string, raw: RawBuilder): BuilderSpec {
+/** `directory`: what files are relative to. */
+export function resolveBuilder(name: string, raw: RawBuilder, directory: string): BuilderSpec {
   if (raw === 'local') return { kind: 'local', name }
   if (raw.ssh !== undefined) return { kind: 'ssh', name, destination: raw.ssh }
-  return { kind: 'store', name, store: raw.store ?? '', evaluateOn: raw.evaluateOn ?? localBuilder }
+  const { store = '', evaluateOn = localBuilder, identityFile, hostKey, token } = raw
+  const file = (path: string) => resolvePath(directory, path)
+  return {
+    kind: 'store',
+    name,
+    destination: store.replace(/^ssh-ng:/, 'ssh:'),
+    evaluateOn,
+    service: isNixbuild(store) ? 'nixbuild.net' : undefined,
+    identityFile: identityFile === undefined ? undefined : file(identityFile),
+    hostKey,
+    token: token && (token.file === undefined ? { env: token.env ?? '' } : { file: file(token.file) }),
+    settings: words(raw.settings),
+    tags: words(raw.tags),
+  }
 }
 
-/** Stores that evaluate nowhere, on something unknown, or on each other; and a `local` that is something else. */
+const isNixbuild = (store: string) => /^ssh-ng:\/\/(?:[^@/]*@)?eu\.nixbuild\.net(?::\d+)?\/?$/i.test(store)
+
+const words = (fields: Readonly<Record<string, string | number | boolean>> = {}) =>
+  new Map(Object.entries(fields).map(([name, value]) => [name, String(value)]))
+
+/** Stores that evaluate nowhere, on something unknown, or on each other; fields in vain; a `local` that is something else. */
 export function builderFindings(builders: Readonly<Record<string, RawBuilder>>, known: readonly string[]): Finding[] {
   return Object.entries(builders).flatMap(([name, raw]): Finding[] => {
     const path = ['builders', name]
     if (name === localBuilder && raw !== 'local') {
       return [{ path, message: "the name local is for the control machine's own Nix", at: 'key' }]
     }
-    if (raw === 'local' || raw.evaluateOn === undefined || raw.evaluateOn === localBuilder) return []
-    const where = [...path, 'evaluateOn']
-    if (raw.evaluateOn === name)
-      return [{ path: where, message: 'a store cannot evaluate for itself: it has no shell' }]
-    if (!known.includes(raw.evaluateOn)) return [unknownBuilder(where, raw.evaluateOn, known)]
-    const evaluator = builders[raw.evaluateOn]
-    if (typeof evaluator === 'object' && evaluator.store !== undefined) {
-      return [
-        { path: where, message: `${raw.evaluateOn} is a store without a shell: name a builder with ssh, or local` },
-      ]
-    }
-    return []
+    if (raw === 'local' || raw.store === undefined) return []
+    return [
+      ...evaluatorFindings(name, raw.evaluateOn ?? localBuilder, { builders, known }),
+      ...serviceFindings(name, raw),
+    ]
   })
+}
+
+function evaluatorFindings(
+  name: string,
+  evaluator: string,
+  { builders, known }: { builders: Readonly<Record<string, RawBuilder>>; known: readonly string[] },
+): Finding[] {
+  const path = ['builders', name, 'evaluateOn']
+  if (evaluator === localBuilder) return []
+  if (evaluator === name) return [{ path, message: 'a store cannot evaluate for itself: it has no shell' }]
+  if (!known.includes(evaluator)) return [unknownBuilder(path, evaluator, known)]
+  const spec = builders[evaluator]
+  if (typeof spec !== 'object' || spec.store === undefined) return []
+  return [{ path, message: `${evaluator} is a store without a shell: name a builder with ssh, or local` }]
+}
+
+/** What only nixbuild.net reads would be sent to somebody else in vain, and a token must not be. */
+function serviceFindings(name: string, raw: RawBuilder & object): Finding[] {
+  if (isNixbuild(raw.store ?? '')) return []
+  return (['token', 'settings', 'tags'] as const)
+    .filter((field) => raw[field] !== undefined)
+    .map((field) => ({
+      path: ['builders', name, field],
+      message: 'is for nixbuild.net, and this store is elsewhere: only ssh-ng://eu.nixbuild.net reads it',
+      at: 'key',
+    }))
 }
 
 export function unknownBuilder(path: Finding['path'], name: string, known: readonly string[]): Finding {

@@ -7,17 +7,43 @@ export interface Inventory {
   readonly directory: string
   /** A directory (absolute when it is one) or a flake reference. */
   readonly flake: string
-  /** Local directories shipped with the flake and given as overrides of its inputs; absolute. */
-  readonly inputs: ReadonlyMap<string, string>
+  /** Inputs of the flake that the control machine gives to the builder. */
+  readonly inputs: ReadonlyMap<string, InputSource>
   readonly builders: ReadonlyMap<string, BuilderSpec>
   /** In the order of the file. */
   readonly hosts: ReadonlyMap<string, Host>
 }
 
+/** An absolute directory, given in place of the input; or `here`: what flake.lock names, fetched by this machine's git. */
+export type InputSource = string | { readonly fetch: 'here' }
+
 export type BuilderSpec =
   | { readonly kind: 'ssh'; readonly name: string; readonly destination: string }
-  | { readonly kind: 'store'; readonly name: string; readonly store: string; readonly evaluateOn: string }
+  | StoreSpec
   | { readonly kind: 'local'; readonly name: string }
+
+/** A store that builds, reached over SSH. */
+export interface StoreSpec {
+  readonly kind: 'store'
+  readonly name: string
+  /** `ssh://[user@]host[:port]` */
+  readonly destination: string
+  /** the name of a builder, or `local` */
+  readonly evaluateOn: string
+  /** what is known of whoever runs it */
+  readonly service: 'nixbuild.net' | undefined
+  /** a private key; absolute */
+  readonly identityFile: string | undefined
+  /** `ssh-ed25519 AAAA…`: the only key that it may prove itself by */
+  readonly hostKey: string | undefined
+  readonly token: TokenSource | undefined
+  /** of nixbuild.net, by the names in its documentation (`max-cpu`) */
+  readonly settings: ReadonlyMap<string, string>
+  readonly tags: ReadonlyMap<string, string>
+}
+
+/** Where a secret is: the name of an environment variable, or a file (absolute). */
+export type TokenSource = { readonly env: string } | { readonly file: string }
 
 export interface Host {
   readonly name: string

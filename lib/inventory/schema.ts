@@ -1,7 +1,7 @@
 /** What hosts.yaml may say. docs/hosts.schema.json is generated from this, for editors. */
 import * as v from 'valibot'
 import { checkFields } from './check-fields.ts'
-import { destinationMistake } from './destination.ts'
+import { builder } from './builder-fields.ts'
 import { about, age, destination, duration, hostName, name, positiveDuration, systems, unless } from './fields.ts'
 
 const directoryMistake = (text: string) => {
@@ -17,7 +17,8 @@ const flakeMistake = (text: string) => {
   if (/^(path|git\+file):(?!\/)/.test(text)) return 'is relative, and the builder would look for it: write ./directory'
   if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return undefined
   if (!/^[./]/.test(text)) return `is an entry of Nix's registry: write ./${text} for a directory, or flake:${text}`
-  return text.includes('?') ? 'has parameters: write the directory of the flake.nix itself' : undefined
+  if (!text.includes('?') || text.endsWith('?submodules=1')) return undefined
+  return 'has parameters: write the directory of the flake.nix itself; only ?submodules=1 may follow'
 }
 
 const userName = v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_.-]*\$?$/, 'is not the name of a user'))
@@ -84,39 +85,15 @@ export const hostFields = v.strictObject({
   nixbuildKeys: v.optional(v.pipe(v.array(userName), about('Users of the host that have keys at nixbuild.net.'))),
 })
 
-const builderMistake = (builder: object) => {
-  if ('ssh' in builder && 'store' in builder) return 'says both ssh and store: a builder is one of them'
-  if (!('ssh' in builder || 'store' in builder)) return 'says neither ssh nor store'
-  if ('ssh' in builder && 'evaluateOn' in builder) return 'has a shell and evaluates itself: leave out evaluateOn'
-  if ('store' in builder && !('evaluateOn' in builder)) {
-    return 'has no shell: say where to evaluate, with evaluateOn: local or the name of a builder'
-  }
-  return undefined
-}
-
-// Nix's ssh-ng store; what follows the question mark are its settings.
-const storeMistake = (text: string) => {
-  if (!text.startsWith('ssh-ng://')) return 'is not a store that builds: write ssh-ng://host'
-  return destinationMistake(text.replace(/^ssh-ng:/, 'ssh:').replace(/\?\S*$/, ''))
-}
-
-const builder = v.union(
+const input = v.union(
   [
-    v.pipe(v.literal('local'), about("The control machine's own Nix.")),
+    v.pipe(v.string(), unless(directoryMistake), about('A directory, shipped in place of the input.')),
     v.pipe(
-      v.strictObject({
-        ssh: v.optional(v.pipe(destination, about('A machine with a shell and Nix: evaluates and builds.'))),
-        store: v.optional(v.pipe(v.string(), unless(storeMistake), about('A store that builds and has no shell.'))),
-        evaluateOn: v.optional(v.pipe(name, about('Where to evaluate for it: local, or a builder with ssh.'))),
-      }),
-      v.check(
-        (fields) => builderMistake(fields) === undefined,
-        (issue) => builderMistake(issue.input) ?? '',
-      ),
-      v.metadata({ oneOf: [{ required: ['ssh'] }, { required: ['store', 'evaluateOn'] }] }),
+      v.strictObject({ fetch: v.literal('here', 'must be here: the builder fetches all others') }),
+      about("What flake.lock names, fetched by this machine's git."),
     ),
   ],
-  'must be local, or a map with ssh, or with store and evaluateOn',
+  'must be a directory, or { fetch: here }',
 )
 
 export const inventoryFields = v.pipe(
@@ -125,10 +102,7 @@ export const inventoryFields = v.pipe(
       v.pipe(v.string(), unless(flakeMistake), about('A directory (git or plain) or any flake reference.', '.')),
     ),
     inputs: v.optional(
-      v.pipe(
-        v.record(name, v.pipe(v.string(), unless(directoryMistake))),
-        about('Local directories shipped with the flake, in place of its inputs of these names.'),
-      ),
+      v.pipe(v.record(name, input), about('Inputs of the flake that this machine gives to the builder.')),
     ),
     builders: v.optional(v.pipe(v.record(name, builder), about('Where systems are evaluated and built.'))),
     defaults: v.optional(v.pipe(hostFields, about('Any field of a host, for the hosts that leave it out.'))),

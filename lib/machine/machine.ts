@@ -1,5 +1,6 @@
 /** A host or a builder that we are logged in to. Implemented by lib/edge/ssh (and by the edge for this machine). */
 import type { Readable, Writable } from 'node:stream'
+import { Problem, partsOf, type Stage } from '../problem.ts'
 import type { Command, Elevation } from './command.ts'
 
 /** How a command ended. `code` is null when it died of a signal or when the connection was lost: never a success. */
@@ -59,6 +60,21 @@ export interface Machine {
   close(): Promise<void>
 }
 
+/** The host has proved who it is, and accepts none of our keys. */
+export class NotLetIn extends Problem {
+  override at(place: { host?: string; stage?: Stage }): NotLetIn {
+    return new NotLetIn(this.message, { ...place, ...partsOf(this) })
+  }
+}
+
+/** A key that a host has to prove itself by, whatever known_hosts says. */
+export interface PinnedKey {
+  /** `ssh-ed25519 AAAA…` */
+  readonly key: string
+  /** where that is written, for messages */
+  readonly from: string
+}
+
 export interface Login {
   /** The name in hosts.yaml, for messages. */
   readonly name: string
@@ -67,6 +83,11 @@ export interface Login {
   readonly elevation: Elevation
   /** Time limit for connecting and logging in, all hops included. */
   readonly timeoutMs?: number
+  /** In place of what the SSH configuration says, by keyword (ssh_config(5)). Arguments of programs: no secrets. */
+  readonly options?: Readonly<Record<string, string>>
+  readonly hostKey?: PinnedKey
+  /** Variables for every command, as far as the server takes them. There may be secrets in it: never in arguments. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** The way to machines. One call is one fresh connection and one login: nothing is multiplexed behind the caller's back. */

@@ -18,8 +18,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
 import type { BuilderEvents, EvaluationOptions } from '../../lib/builders/builder.ts'
-import { sshBuilder } from '../../lib/builders/ssh.ts'
+import { builderOf } from '../../lib/builders/compose.ts'
+import { nixMachine } from '../../lib/builders/nix-machine.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
+import type { InputSource } from '../../lib/inventory/inventory.ts'
 import { commandLine } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
 
@@ -93,22 +95,23 @@ export class Workplace {
     return {
       progress: (text) => void this.progress.push(text),
       warning: (text) => void this.warnings.push(text),
+      note: (text) => void this.progress.push(text),
       log: () => undefined,
     }
   }
 
-  builder(options: { flake?: string; inputs?: Record<string, string>; env?: Record<string, string> } = {}) {
+  builder(options: { flake?: string; inputs?: Record<string, InputSource>; env?: Record<string, string> } = {}) {
     const here = localMachine({ env: { ...process.env, ...options.env } })
     const inputs = new Map(Object.entries(options.inputs ?? {}))
-    const builder = sshBuilder({
+    const machine = nixMachine({
       name: 'forge',
       here,
       flake: options.flake ?? this.repository,
       inputs,
       connect: async () => this.#forge(),
     })
-    this.t.teardown(() => Promise.all([builder.close(), here.close()]))
-    return builder
+    this.t.teardown(() => Promise.all([machine.close(), here.close()]))
+    return builderOf('forge', machine, machine)
   }
 
   async evaluate(options: Parameters<Workplace['builder']>[0] = {}, evaluation = noOptions) {

@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
-import type { CopyProgress, CopyRequest } from '../../lib/copy/copy.ts'
+import type { CopyRequest } from '../../lib/copy/copy.ts'
 import { copyStrategy } from '../../lib/copy/index.ts'
 import { patience, standstillMs } from '../../lib/copy/patience.ts'
 import { relay } from '../../lib/copy/relay.ts'
 import type { PathInfo, Store } from '../../lib/nix/store.ts'
 import { parseStorePath } from '../../lib/nix/store-path.ts'
+import type { TransferProgress } from '../../lib/nix/transfer.ts'
 import { Problem } from '../../lib/problem.ts'
 import { FakeClock, quiet } from '../checks/fake-clock.ts'
 
@@ -93,7 +94,7 @@ const problemOf = (work: Promise<unknown>): Promise<Problem> =>
 
 t.test('only what the host lacks is sent, and nothing is asked for before it is safe from a collection', async (t) => {
   const both = stores()
-  const progress: CopyProgress[] = []
+  const progress: TransferProgress[] = []
   const result = await relay(request(both, { onProgress: (now) => progress.push(now) }))
   t.same(result, { closurePaths: 3, sentPaths: 2, sentBytes: 24 })
   t.same(both.asked, [
@@ -206,7 +207,7 @@ t.test('a failure says at which end it was, what arrived and what is next, and c
   t.equal(refused.detail, 'No space left on device')
   t.same(refused.hints, [
     'the host takes only signed paths from this login: deploy as root or with sudo',
-    '1 of 2 paths (0.0 MB of 0.0 MB) arrived and stay there',
+    '1 of 2 paths (12 B of 24 B) arrived and stay there',
     `the next run goes on with ${system.path}`,
   ])
   t.same(host.asked.slice(-2), ['from: closed', 'to: closed'])

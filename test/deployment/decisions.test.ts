@@ -1,8 +1,7 @@
 import t from 'tap'
-import type { Builder } from '../../lib/builders/builder.ts'
 import { parseHostState } from '../../lib/activation/host-state.ts'
 import { missingOnBoot } from '../../lib/deployment/boot-room.ts'
-import { formatBytes, formatDuration } from '../../lib/deployment/format.ts'
+import { formatBytes, formatDuration } from '../../lib/format.ts'
 import { exitCode, type OutcomeKind } from '../../lib/deployment/outcome.ts'
 import { previousGeneration } from '../../lib/deployment/previous-generation.ts'
 import { stepsTo } from '../../lib/deployment/steps.ts'
@@ -102,7 +101,7 @@ t.test('what hosts.yaml can say and cannot be done yet is refused by name', asyn
     'hosts: {dave: {ssh: dave, system: x86_64-linux, copy: {via: direct}}}',
     '/etc/hosts.yaml',
   ).hosts.get('dave') as Host
-  const tools = { builder: () => ({}) as Builder, report() {} }
+  const tools = { report() {} }
   t.throws(() => refuseUnsupported([host], tools), {
     kind: 'usage',
     host: 'dave',

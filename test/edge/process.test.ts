@@ -101,6 +101,8 @@ test('this machine runs commands like any other', async (t) => {
   const done = await here.run({ argv: ['sh', '-c', 'pwd; printf "%s" "$1"', 'sh', '$HOME "\'\\'], asRoot: true })
   t.match(done, { code: 0, stdout: '/\n$HOME "\'\\' })
   const cat = await here.open({ argv: ['cat'] })
+  // More than sshd would let run at once.
+  for (let more = 0; more < 20; more++) await here.open({ argv: ['cat'] })
   await here.close()
   await here.closed
   t.match(await cat.exit, { lost: false })

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { type Test, test } from 'tap'
+import { Lines } from '../../lib/builders/lines.ts'
 import { destinationArguments, hopArguments } from '../../lib/edge/ssh/destination.ts'
 import { parseHostConfig } from '../../lib/edge/ssh/host-config.ts'
 import { fingerprint } from '../../lib/edge/ssh/host-key.ts'
 import { sshNetwork } from '../../lib/edge/ssh.ts'
-import type { Machine, Network } from '../../lib/machine/machine.ts'
+import { type Machine, type Network, NotLetIn } from '../../lib/machine/machine.ts'
 import { Problem } from '../../lib/problem.ts'
 import { Bench, freePort, me, proxyTo, type Sshd, withSshd } from './sshd.ts'
 
@@ -409,4 +410,102 @@ test('variables of the configuration are sent, but not the language of this mach
     t.match(stdout, 'DEPLOY_TEST_ONE=1\n', destination)
     t.notMatch(stdout, 'LC_TEST', destination)
   }
+})
+
+const plainAndOpenssh = (sshd: { port: number }, more = '') => [
+  host('plain', sshd, `UserKnownHostsFile @nothing; ${more}`),
+  host('openssh', sshd, `UserKnownHostsFile @nothing; KnownHostsCommand /bin/true; ${more}`),
+]
+
+test('a pinned host key counts alone, whatever the files say', withSshd, async (t) => {
+  const bench = new Bench(t)
+  bench.key('id')
+  bench.key('other')
+  const sshd = await bench.sshd({ hostKeys: ['rsa', 'ed25519'] })
+  bench.know('known', `[127.0.0.1]:${sshd.port}`, bench.publicKey('other'))
+  const known = plainAndOpenssh(sshd).join('\n').replaceAll('@nothing', '@known')
+  const configFile = bench.config(`${known}\n  NoHostAuthenticationForLocalhost yes\n  VerifyHostKeyDNS yes\n`)
+  const network = sshNetwork({ configFile })
+  const print = (key: string) => fingerprint(Buffer.from(key.split(' ')[1] ?? '', 'base64'))
+  const pin = (key: string) => ({ key: key.split(' ').slice(0, 2).join(' '), from: 'the documentation' })
+  for (const destination of ['plain', 'openssh']) {
+    const pinned = { ...login(destination), hostKey: pin(sshd.hostKey('ed25519')) }
+    const machine = await network.connect(pinned)
+    t.equal((await machine.run({ argv: ['id', '-un'] })).stdout, `${me}\n`, destination)
+    await machine.close()
+    const wrong = { ...login(destination), hostKey: pin(bench.publicKey('other')) }
+    const problem = await refused(t, network.connect(wrong))
+    t.equal(problem.message, '127.0.0.1 has another host key than the pinned one; somebody may be in between')
+    t.match(
+      problem.detail,
+      `offered: ${destination === 'plain' ? 'ssh-ed25519 ' : ''}${print(sshd.hostKey('ed25519'))}`,
+    )
+    t.equal(problem instanceof NotLetIn, false, 'nobody has seen our keys')
+  }
+  const wrong = await refused(t, network.connect({ ...login('plain'), hostKey: pin(bench.publicKey('other')) }))
+  t.equal(
+    wrong.detail,
+    [
+      `offered: ssh-ed25519 ${print(sshd.hostKey('ed25519'))}`,
+      `pinned:  ssh-ed25519 ${print(bench.publicKey('other'))} (the documentation)`,
+    ].join('\n'),
+  )
+})
+
+test('a login may have a key and variables of its own, and their values are in no argument', withSshd, async (t) => {
+  const bench = new Bench(t)
+  bench.key('id')
+  bench.key('own "key" 100%')
+  const sshd = await bench.sshd({ authorized: ['own "key" 100%'] })
+  const configFile = bench.config(plainAndOpenssh(sshd).join('\n'))
+  const network = sshNetwork({ configFile })
+  const [type, key] = sshd.hostKey('ed25519').split(' ')
+  const secret = 'a "secret" $HOME'
+  for (const destination of ['plain', 'openssh']) {
+    const pinned = { ...login(destination), hostKey: { key: `${type} ${key}`, from: 'here' } }
+    const unknown = await refused(t, network.connect(pinned))
+    t.ok(unknown instanceof NotLetIn, `${destination}: ${unknown.message}`)
+    t.equal(unknown.kind, 'unreachable')
+    const machine = await network.connect({
+      ...pinned,
+      options: { IdentityFile: bench.file('own "key" 100%%') },
+      environment: { DEPLOY_SECRET: secret },
+    })
+    t.teardown(() => machine.close())
+    const channel = await machine.open({ argv: ['sh', '-c', 'printf %s "$DEPLOY_SECRET"; echo; read end'] })
+    t.equal(await new Lines(channel.stdout).next(), secret, destination)
+    const all = execFileSync('ps', ['-ww', '-eo', 'args']).toString()
+    t.match(all, 'read end', 'arguments of what runs now')
+    t.notMatch(all, secret)
+    channel.close()
+  }
+})
+
+test('a login without any key is one of a kind: let in or not', withSshd, async (t) => {
+  const bench = new Bench(t)
+  bench.key('id')
+  const sshd = await bench.sshd()
+  const [type, key] = sshd.hostKey('ed25519').split(' ')
+  const network = sshNetwork({ configFile: bench.config(plainAndOpenssh(sshd).join('\n')) })
+  for (const destination of ['plain', 'openssh']) {
+    const hostKey = { key: `${type} ${key}`, from: 'here' }
+    const options = { PreferredAuthentications: 'none', PubkeyAuthentication: 'no' }
+    const problem = await refused(t, network.connect({ ...login(destination), hostKey, options }))
+    t.ok(problem instanceof NotLetIn, `${destination}: ${problem.message}`)
+  }
+})
+
+test('keys of a type that the configuration leaves out are not offered', withSshd, async (t) => {
+  const bench = new Bench(t)
+  bench.key('id', { type: 'rsa' })
+  const sshd = await bench.sshd()
+  const [type, key] = sshd.hostKey('ed25519').split(' ')
+  const network = sshNetwork({ configFile: bench.config(plainAndOpenssh(sshd).join('\n')) })
+  const pinned = { ...login('plain'), hostKey: { key: `${type} ${key}`, from: 'here' } }
+  const rsa = await network.connect(pinned)
+  await rsa.close()
+  const only = { ...pinned, options: { PubkeyAcceptedKeyTypes: 'ssh-ed25519' } }
+  const problem = await refused(t, network.connect(only))
+  t.match(problem.detail, 'tried:   no key')
+  t.match(problem.detail, `${bench.file('id')} (ssh-rsa, which PubkeyAcceptedAlgorithms leaves out)`)
 })

@@ -141,24 +141,69 @@ test('directories are found from where the file is, and references are left alon
   t.equal(withTop('flake: ../systems').flake, '/home/me/systems')
   t.equal(withTop('flake: /etc/nixos').flake, '/etc/nixos')
   t.equal(withTop('flake: github:me/machines').flake, 'github:me/machines')
+  t.equal(withTop('flake: ../systems?submodules=1').flake, '/home/me/systems?submodules=1')
+  t.same(
+    withTop('inputs: { a: ../a, b: { fetch: here } }').inputs,
+    new Map<string, unknown>([
+      ['a', '/home/me/a'],
+      ['b', { fetch: 'here' }],
+    ]),
+  )
   t.same([...withTop('inputs: { dotfiles: ../dotfiles }').inputs], [['dotfiles', '/home/me/dotfiles']])
 })
 
 test('builders come in three forms, and the only one is used by hosts that name none', async (t) => {
   const inventory = read(`
 builders:
-  nixbuild: { store: ssh-ng://eu.nixbuild.net?compress=true, evaluateOn: local }
+  nixbuild: { store: ssh-ng://eu.nixbuild.net, evaluateOn: local }
 hosts:
   dave: { ssh: dave, system: aarch64-linux }
 `)
   t.equal(inventory.hosts.get('dave')?.builder, 'nixbuild')
-  t.same(
-    [...inventory.builders.values()],
-    [
-      { kind: 'store', name: 'nixbuild', store: 'ssh-ng://eu.nixbuild.net?compress=true', evaluateOn: 'local' },
-      { kind: 'local', name: 'local' },
-    ],
-  )
+  t.match(inventory.builders.get('nixbuild'), {
+    kind: 'store',
+    destination: 'ssh://eu.nixbuild.net',
+    evaluateOn: 'local',
+    service: 'nixbuild.net',
+    identityFile: undefined,
+    hostKey: undefined,
+    token: undefined,
+  })
+  t.same(inventory.builders.get('local'), { kind: 'local', name: 'local' })
+})
+
+test('how a store is logged in to, and what nixbuild.net is told', (t) => {
+  const hostKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPIQCZc54poJ8vqawd8TraNryQeJnvH1eLpIDgbiqymM'
+  const { builders } = read(`
+builders:
+  forge: { ssh: forge }
+  keyed: { store: ssh-ng://me@store.lan:2222, evaluateOn: forge, identityFile: keys/store, hostKey: ${hostKey} }
+  nixbuild:
+    store: ssh-ng://eu.nixbuild.net:2223
+    evaluateOn: forge
+    token: { file: /run/secrets/nixbuild }
+    settings: { max-cpu: 4, always-substitute: true }
+    tags: { host: dave }
+  other: { store: ssh-ng://eu.nixbuild.net, evaluateOn: forge, token: { env: NIXBUILDNET_TOKEN } }
+${withDave('    builder: keyed')}`)
+  t.match(builders.get('keyed'), {
+    destination: 'ssh://me@store.lan:2222',
+    service: undefined,
+    identityFile: '/home/me/machines/keys/store',
+    hostKey,
+  })
+  t.match(builders.get('nixbuild'), {
+    destination: 'ssh://eu.nixbuild.net:2223',
+    service: 'nixbuild.net',
+    token: { file: '/run/secrets/nixbuild' },
+    settings: new Map([
+      ['max-cpu', '4'],
+      ['always-substitute', 'true'],
+    ]),
+    tags: new Map([['host', 'dave']]),
+  })
+  t.match(builders.get('other'), { token: { env: 'NIXBUILDNET_TOKEN' } })
+  t.end()
 })
 
 test('hosts keep the order of the file, whatever they are called', async (t) => {
@@ -370,6 +415,33 @@ const refused: Record<string, [text: string, ...lines: string[]]> = {
     '15:6: builders.h: must be local, or a map with ssh, or with store and evaluateOn',
     "16:3: builders.local: the name local is for the control machine's own Nix",
   ],
+  'logins to stores that are none': [
+    `${withDave('    builder: a')}builders:
+  a: { store: ssh-ng://a, evaluateOn: local, token: { env: T }, settings: { max-cpu: 1 }, tags: { a: b } }
+  b: { store: "ssh-ng://b?compress=true", evaluateOn: local }
+  c: { ssh: c, identityFile: key }
+  d: { store: ssh-ng://eu.nixbuild.net, evaluateOn: local, token: { env: T }, identityFile: key }
+  e: { store: ssh-ng://eu.nixbuild.net, evaluateOn: local, token: { env: T, file: f } }
+  f: { store: ssh-ng://eu.nixbuild.net, evaluateOn: local, token: secret }
+  g: { store: ssh-ng://eu.nixbuild.net, evaluateOn: local, settings: { MAX_CPU: 1, token: x }, tags: { "a b": 1 } }
+  h: { store: ssh-ng://h, evaluateOn: local, identityFile: ~/key, hostKey: "SHA256:abc" }
+  i: { store: ssh-ng://eu.nixbuild.net, evaluateOn: local, token: { env: "my token" } }
+`,
+    '7:46: builders.a.token: is for nixbuild.net, and this store is elsewhere: only ssh-ng://eu.nixbuild.net reads it',
+    '7:65: builders.a.settings: is for nixbuild.net, and this store is elsewhere: only ssh-ng://eu.nixbuild.net reads it',
+    '7:91: builders.a.tags: is for nixbuild.net, and this store is elsewhere: only ssh-ng://eu.nixbuild.net reads it',
+    "8:15: builders.b.store: has settings of Nix's after the host, which nothing reads: a key is identityFile here",
+    '9:6: builders.c: is reached as your ssh configuration says: leave out identityFile',
+    '10:6: builders.d: says both identityFile and token: one of them logs in',
+    '11:67: builders.e.token: says where the token is: one of env and file',
+    '12:67: builders.f.token: must say where the token is, { env: NAME } or { file: PATH }',
+    '13:72: builders.g.settings.MAX_CPU: a setting is written as in the documentation of nixbuild.net: max-cpu',
+    '13:84: builders.g.settings.token: the token has a field of its own: token',
+    '13:104: builders.g.tags."a b": the name of a tag has letters, digits, - and _, and starts with a letter',
+    '14:60: builders.h.identityFile: starts with ~, which only a shell expands: write the whole path',
+    '14:76: builders.h.hostKey: is not a public key: write its type and base64, as in ssh_host_ed25519_key.pub without the comment',
+    '15:74: builders.i.token.env: is not the name of an environment variable',
+  ],
   'a builder left open among several': [
     `builders: { a: { ssh: a }, b: { ssh: b } }\n${withDave('')}`,
     '3:3: hosts.dave: builder is missing: say which of a, b',
@@ -377,6 +449,16 @@ const refused: Record<string, [text: string, ...lines: string[]]> = {
   'a default that is wrong, once for all hosts': [
     'defaults: { builder: forge, system: x86_64-linux }\nhosts: { a: { ssh: a }, b: { ssh: b } }\n',
     '1:22: defaults.builder: there is no builder forge; the builders are local',
+  ],
+  'an input that is fetched somewhere else': [
+    `inputs: { a: { fetch: forge }, b: { fetched: here }, c: 1 }\n${withDave('')}`,
+    '1:23: inputs.a.fetch: must be here: the builder fetches all others',
+    '1:37: inputs.b.fetched: unknown field; did you mean fetch?',
+    '1:57: inputs.c: must be a directory, or { fetch: here }',
+  ],
+  'a branch of a directory': [
+    `flake: ../systems?ref=main\n${withDave('')}`,
+    '1:8: flake: has parameters: write the directory of the flake.nix itself; only ?submodules=1 may follow',
   ],
   'flakes and inputs that would be looked for elsewhere': [
     `flake: systems\ninputs: { a: github:me/a, b: ~/b }\n${withDave('')}`,

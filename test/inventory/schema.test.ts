@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { toJsonSchema } from '@valibot/to-json-schema'
 import { test } from 'tap'
+import { builderFields } from '../../lib/inventory/builder-fields.ts'
 import { checkFields, checkKinds } from '../../lib/inventory/check-fields.ts'
 import { hostFields, inventoryFields } from '../../lib/inventory/schema.ts'
 
@@ -28,6 +29,7 @@ test('the JSON Schema for editors says what the schema says', async (t) => {
 test('every field and every kind of check is in the reference', async (t) => {
   const reference = readFileSync(`${documentation}hosts.yaml.md`, 'utf8')
   const fields = [...Object.keys(inventoryFields.entries), ...Object.keys(hostFields.entries)]
-  for (const field of [...fields, ...Object.keys(checkFields.entries)]) t.match(reference, `\`${field}\``, field)
+  for (const field of [...fields, ...Object.keys(builderFields.entries), ...Object.keys(checkFields.entries)])
+    t.match(reference, `\`${field}\``, field)
   for (const kind of checkKinds) t.match(reference, `### \`${kind}\``, kind)
 })

@@ -4,11 +4,11 @@
  */
 
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
-import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ensureImage, imageDirectory } from './images.mjs'
-import { controlKey, harnessKey, hostKey, knownHosts, publicKey } from './keys.mjs'
+import { controlKey, harnessKey, hostKey, knownHosts, publicKey, signingKey } from './keys.mjs'
 import { address, hasNix, hostsFile, isVirtual, machine } from './machines.mjs'
 import { machinePaths } from './paths.mjs'
 import { attempt, run, until } from './run.mjs'
@@ -122,6 +122,8 @@ export async function copyImage(from, to) {
   renameSync(`${to}.partial`, to)
 }
 
+const standIn = fileURLToPath(new URL('stand-in', import.meta.url))
+
 /** What tells this machine from the others made of the same image. @param {string} name */
 async function personalise(name) {
   const { root, nix } = machinePaths(name)
@@ -133,6 +135,7 @@ async function personalise(name) {
   await writeFile(keyFile, readFileSync(hostKey(name)), { mode: 0o600 })
   await writeFile(`${keyFile}.pub`, `${publicKey(hostKey(name))}\n`)
   if (hasNix(name)) await makeStore(root, nix)
+  if (role === 'stand-in') await cp(standIn, join(root, 'usr/local/lib/nixbuild-stand-in'), { recursive: true })
 
   const script = readFileSync(fileURLToPath(new URL(`roles/${role}.sh`, import.meta.url)))
   await inRoot(root, script, {
@@ -144,8 +147,16 @@ async function personalise(name) {
           KNOWN_HOSTS: knownHosts().trim(),
         }
       : {}),
+    ...(role === 'stand-in'
+      ? {
+          REGISTERED_KEY: publicKey(controlKey),
+          SIGNING_KEY: signingKey().secret,
+          SIGNING_PUBLIC_KEY: signingKey().public,
+        }
+      : {}),
   })
-  const authorized = [publicKey(harnessKey), ...(role === 'control' ? [] : [publicKey(controlKey)])]
+  const isForControl = role === 'host' || role === 'builder'
+  const authorized = [publicKey(harnessKey), ...(isForControl ? [publicKey(controlKey)] : [])]
   const authorize = `
     home=$(getent passwd "$USER_NAME" | cut -d: -f6)
     install -d -m 700 "$home/.ssh"

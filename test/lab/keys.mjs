@@ -1,5 +1,6 @@
 /** SSH keys: each machine's own host key, the control machine's key, and the harness's. Made once, kept in the cache. */
 
+import { generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,6 +25,22 @@ export const controlKey = join(directory, 'control')
 /** @param {string} key path of a private key @returns {string} one line */
 export const publicKey = (key) => readFileSync(`${key}.pub`, 'utf8').trim()
 
+/** What the stand-in for nixbuild.net signs with, as Nix writes it: `NAME:BASE64`. @returns {{ secret: string, public: string }} */
+export const signingKey = () => JSON.parse(readFileSync(signingKeyFile, 'utf8'))
+
+const signingKeyFile = join(directory, 'signing-key.json')
+
+function makeSigningKey() {
+  const { d = '', x = '' } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
+  const [seed, key] = [d, x].map((part) => Buffer.from(part, 'base64url'))
+  const named = (/** @type {Buffer[]} */ ...parts) =>
+    `nixbuild.net/STANDIN-1:${Buffer.concat(parts).toString('base64')}`
+  return JSON.stringify({
+    secret: named(seed ?? Buffer.alloc(0), key ?? Buffer.alloc(0)),
+    public: named(key ?? Buffer.alloc(0)),
+  })
+}
+
 /** Makes the keys that are missing. */
 export async function ensureKeys() {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -32,6 +49,7 @@ export async function ensureKeys() {
     const comment = key.slice(directory.length + 1)
     await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', `${comment}@lab`, '-f', key])
   }
+  if (!existsSync(signingKeyFile)) await writeFile(signingKeyFile, makeSigningKey(), { mode: 0o600 })
   await writeFile(knownHostsFile, knownHosts())
 }
 

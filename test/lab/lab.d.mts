@@ -1,10 +1,10 @@
 /**
  * The lab for tests. A scenario asks for its machines with `up` or `fresh`, does something to them, and looks at them
- * from outside. Machines are named as in `machines.mjs`: forge, dave, control, workstation, erin, frank, grace, pi.
+ * from outside. Machines are named as in `machines.mjs`: forge, dave, control, workstation, erin, frank, grace, pi, standin.
  */
 
 export interface Machine {
-  readonly role: 'builder' | 'host' | 'control'
+  readonly role: 'builder' | 'stand-in' | 'host' | 'control'
   /** who logs in when nothing else is said */
   readonly user: string
   /** hard limit, bytes */
@@ -89,6 +89,8 @@ export function insideCommand(name: string, argv: string[]): string[]
 export function onTheNetwork(argv: string[]): string[]
 /** Puts the lab's flake on a machine as a git repository with one commit, replacing the directory. */
 export function putFlake(name: string, directory: string, options?: { user?: string; pi?: boolean }): Promise<void>
+/** Nix for the user of control, without a daemon, until its disk is thrown away. */
+export function putNixOnControl(): Promise<void>
 /** test/lab/flake */
 export const flakeSource: string
 

@@ -4,13 +4,14 @@ const gibibyte = 1024 ** 3
 
 /**
  * @typedef {object} Machine
- * @property {'builder' | 'host' | 'control'} role
+ * @property {'builder' | 'stand-in' | 'host' | 'control'} role
  * @property {number} number      last part of its address
  * @property {string} image       see images.mjs
  * @property {string} user        who logs in when nothing else is said
  * @property {number} diskSize    bytes
  * @property {number | undefined} memory  hard limit in bytes
  * @property {true} [ownNix]      a control machine that has Nix, for what a user without `deploy` would run there
+ * @property {string} [alias]     a name that it has besides its own
  * @property {true} [virtual]     a virtual machine with a kernel of its own: see virtual-mainboard.mjs
  */
 
@@ -27,6 +28,15 @@ export const machines = {
     ownNix: true,
   },
   forge: { role: 'builder', number: 3, image: 'trixie', user: 'builder', diskSize: 16 * gibibyte, memory: undefined },
+  standin: {
+    role: 'stand-in',
+    number: 4,
+    image: 'trixie',
+    user: 'keeper',
+    diskSize: 8 * gibibyte,
+    memory: undefined,
+    alias: 'eu.nixbuild.net',
+  },
   dave: { role: 'host', number: 11, image: 'trixie', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
   erin: { role: 'host', number: 12, image: 'trixie', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
   frank: { role: 'host', number: 13, image: 'forky', user: 'my_username', diskSize: 4 * gibibyte, memory: gibibyte },
@@ -65,6 +75,6 @@ export const hostname = (name) => `${name}.lab`
 
 /** What /etc/hosts says in all of them. @param {string} self */
 export function hostsFile(self) {
-  const lines = machineNames.map((name) => `${address(name)} ${hostname(name)}`)
+  const lines = machineNames.map((name) => `${address(name)} ${hostname(name)} ${machine(name).alias ?? ''}`.trimEnd())
   return ['127.0.0.1 localhost', `127.0.1.1 ${self}`, '::1 localhost', '10.77.0.1 outside.lab', ...lines, ''].join('\n')
 }

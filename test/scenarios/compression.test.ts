@@ -3,13 +3,14 @@ import { randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
 import t from 'tap'
 import type { Codec } from '../../lib/copy/compression.ts'
-import type { CopyProgress, CopyRequest } from '../../lib/copy/copy.ts'
+import type { CopyRequest } from '../../lib/copy/copy.ts'
 import { prepareLanes } from '../../lib/copy/lanes.ts'
 import { relay } from '../../lib/copy/relay.ts'
 import { systemClock } from '../../lib/edge/clock.ts'
 import { codecs } from '../../lib/edge/codecs.ts'
 import { machineOver } from '../../lib/edge/machine.ts'
 import { startProcess } from '../../lib/edge/process.ts'
+import type { TransferProgress } from '../../lib/nix/transfer.ts'
 import { quote } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
 import type { Nar, NarSource } from '../../lib/nix/store.ts'
@@ -197,7 +198,7 @@ t.test('a NAR that was damaged on the way is refused, and is not on the host', {
 /** Does something once, when that much of the copy has gone. */
 const after = (bytes: number, act: () => void) => {
   let done = false
-  return ({ bytesDone }: CopyProgress) => {
+  return ({ bytesDone }: TransferProgress) => {
     if (done || bytesDone < bytes) return
     done = true
     act()
@@ -260,7 +261,7 @@ t.test(
       await lab.powerCut('dave')
     }
     // nobody here listens whether the host is still alive, as a deployment does
-    const onProgress = ({ pathsDone }: CopyProgress) => {
+    const onProgress = ({ pathsDone }: TransferProgress) => {
       if (pathsDone >= 20) cut ??= synced().finally(() => stop.abort())
     }
     await problemOf(copied('dave', root, { onProgress, signal: stop.signal }))

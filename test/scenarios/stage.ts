@@ -35,7 +35,7 @@ export interface Facts {
 
 const inventoryOf = (hosts: readonly string[], fields: Record<string, unknown>) => ({
   flake: '.',
-  builders: { forge: { ssh: 'forge' } },
+  builders: { forge: { ssh: 'forge' } } as Record<string, unknown>,
   defaults: {
     builder: 'forge',
     system: 'x86_64-linux',
@@ -52,6 +52,8 @@ export type InventoryText = ReturnType<typeof inventoryOf>
 export interface StageOptions {
   /** dave when left out */
   readonly hosts?: readonly string[]
+  /** machines besides control, forge and the hosts */
+  readonly others?: readonly string[]
   /** fields of `defaults:` */
   readonly defaults?: Record<string, unknown>
   /** false: machines keep the disks that they have */
@@ -61,7 +63,7 @@ export interface StageOptions {
 /** Machines with new disks, and an inventory for the hosts. */
 export async function setStage(options: StageOptions = {}): Promise<Stage> {
   const hosts = options.hosts ?? ['dave']
-  const names = ['control', 'forge', ...hosts]
+  const names = ['control', 'forge', ...hosts, ...(options.others ?? [])]
   if (options.fresh === false) await lab.up(names)
   else await lab.fresh(names)
   await lab.putFlake('control', '/home/ops/infra', { pi: hosts.includes('pi') })

@@ -2,10 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
 import t from 'tap'
-import type { CopyProgress, CopyRequest, CopyResult } from '../../lib/copy/copy.ts'
+import type { CopyRequest } from '../../lib/copy/copy.ts'
 import { relay } from '../../lib/copy/relay.ts'
 import type { Nar, NixEvent, Store } from '../../lib/nix/store.ts'
 import { parseDerivationPath, parseStorePath, type StorePath } from '../../lib/nix/store-path.ts'
+import type { TransferProgress, TransferResult } from '../../lib/nix/transfer.ts'
 import { Problem } from '../../lib/problem.ts'
 import { hostProcesses, inside, insideCommand, ssh, sshCommand, up, watchMemory, whyNoLab } from '../lab/lab.mjs'
 import { type CountedStore, daemonOf, storeOf } from './counted-store.ts'
@@ -78,7 +79,7 @@ const copyOf = (roots: readonly StorePath[], ends: { from: Store; to: Store }, m
 
 async function copiedTo(host: string, root: StorePath, more: Partial<CopyRequest> = {}) {
   const [from, to] = await Promise.all([kept(daemonOf('forge')), kept(daemonOf(host))])
-  const result: CopyResult = await copyOf([root], { from: from.store, to: to.store }, more)
+  const result: TransferResult = await copyOf([root], { from: from.store, to: to.store }, more)
   return { result, from, to }
 }
 
@@ -169,7 +170,7 @@ const flipped = ({ info, bytes }: Nar): Nar => {
 /** Does something once, when that much of the copy has gone. */
 const after = (bytes: number, act: () => void) => {
   let done = false
-  return ({ bytesDone }: CopyProgress) => {
+  return ({ bytesDone }: TransferProgress) => {
     if (done || bytesDone < bytes) return
     done = true
     act()

@@ -29,3 +29,12 @@ export function hopArguments(hop: string): DestinationArguments {
   if (user !== undefined) destinationArguments(user)
   return [...(user === undefined ? [] : ['-l', user]), ...(port === undefined ? [] : ['-p', port]), ...named]
 }
+
+/** Options stand before the destination. A value with blanks or quotes is one value, as in a configuration file. */
+export const optionArguments = (options: Readonly<Record<string, string>>): string[] =>
+  Object.entries(options).flatMap(([keyword, value]) => ['-o', `${keyword}=${quoted(value)}`])
+
+function quoted(value: string): string {
+  if (/[\n\r\0]/.test(value)) throw new Problem('an option of ssh is one line', { kind: 'usage' })
+  return /^[A-Za-z0-9_/:=.,@+-]+$/.test(value) ? value : `"${value.replace(/["\\]/g, '\\$&')}"`
+}

@@ -34,13 +34,14 @@ export async function identities(config: HostConfig, signal: AbortSignal): Promi
     Promise.all(config.all('identityfile').map((file) => readConfigured(expandFile(file, config)))),
   ])
   await refuseCertificates(config, configured)
+  const accepted = acceptedTypes(config)
   const files = configured.filter((one) => one.private || one.publicKey)
   const inAgent = (one: Configured) => held.find((key) => one.publicKey && key.key.equals(one.publicKey))
-  const first = files.map(inAgent).filter((key) => key !== undefined)
-  const rest = config.on('identitiesonly') ? [] : held.filter((key) => !first.includes(key))
+  const first = files.map(inAgent).filter((key) => key !== undefined && accepted(key.key)) as AgentKey[]
+  const rest = config.on('identitiesonly') ? [] : held.filter((key) => !first.includes(key) && accepted(key.key))
   const fromAgent = [...new Set([...first, ...rest])]
   const fromFiles = files.filter((one) => !inAgent(one) && one.private)
-  const reasons = new Map(fromFiles.map((one) => [one, whyNot(one)]))
+  const reasons = new Map(fromFiles.map((one) => [one, whyNot(one, accepted)]))
   return {
     agentSocket: socket,
     agentKeys: fromAgent.filter((key) => !foreign(key.key)),
@@ -61,10 +62,23 @@ function offersKeys(config: HostConfig): boolean {
   return allowed && (preferred.length === 0 || preferred.includes('publickey'))
 }
 
+/** What the configuration lets be offered at all. A type of key may have several algorithms (RFC 8332). */
+function acceptedTypes(config: HostConfig): (key: Buffer) => boolean {
+  // The older name is what OpenSSH before 8.5 says.
+  const names = [...config.list('pubkeyacceptedalgorithms'), ...config.list('pubkeyacceptedkeytypes')]
+  const types = new Set(names.map((name) => name.replace(/^rsa-sha2-\d+/, 'ssh-rsa')))
+  return (key) => types.size === 0 || types.has(keyType(key))
+}
+
 /** Certificates and hardware keys, which ssh2 doesn't know. */
 const foreign = (key: Buffer) => /^sk-|-cert-v\d\d@/.test(keyType(key))
 
-function whyNot(one: Configured): { words: string; beyond: boolean } | undefined {
+function whyNot(one: Configured, accepted: (key: Buffer) => boolean): { words: string; beyond: boolean } | undefined {
+  if (one.publicKey && !accepted(one.publicKey))
+    return {
+      words: `${one.file} (${keyType(one.publicKey)}, which PubkeyAcceptedAlgorithms leaves out)`,
+      beyond: false,
+    }
   if (one.publicKey && foreign(one.publicKey)) return { words: `${one.file} (a hardware key)`, beyond: true }
   if (one.exposed) return { words: `${one.file} (others may read it)`, beyond: false }
   if (one.private?.encrypted) return { words: `${one.file} (encrypted, and not in the agent)`, beyond: false }

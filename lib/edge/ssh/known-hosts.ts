@@ -2,9 +2,11 @@
 import { appendFile, mkdir, readFile, stat } from 'node:fs/promises'
 import { createHmac, randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
+import type { PinnedKey } from '../../machine/machine.ts'
 import { runProcess } from '../process.ts'
 import type { HostConfig } from './host-config.ts'
 import { keyType } from './host-key.ts'
+import { parsePublicKey } from './key-file.ts'
 import { expandFile } from './tokens.ts'
 
 export interface KnownKey {
@@ -22,6 +24,15 @@ export interface KnownHost {
   readonly elsewhere: readonly KnownKey[]
   /** Where a new key is written. */
   readonly userFile: string | undefined
+  /** The only key that counts, when no file does. */
+  readonly pinned?: PinnedKey
+}
+
+/** A host of which this key is known, whatever the files say. */
+export function pinnedHost(config: HostConfig, pinned: PinnedKey): KnownHost {
+  const key = parsePublicKey(pinned.key) ?? Buffer.alloc(0)
+  const only = { file: pinned.from, line: 0, key, marker: undefined }
+  return { name: config.hostName, keys: [only], elsewhere: [], userFile: undefined, pinned }
 }
 
 export async function knownHost(config: HostConfig, signal: AbortSignal): Promise<KnownHost> {

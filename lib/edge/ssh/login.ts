@@ -1,11 +1,12 @@
 /** One login by ssh2, after the host has proved who it is. */
+import type { PinnedKey } from '../../machine/machine.ts'
 import { algorithms } from './algorithms.ts'
 import { authentication } from './authentication.ts'
 import { BeyondSsh2 } from './beyond-ssh2.ts'
 import type { HostConfig, HostConfigs } from './host-config.ts'
 import { type Identities, identities } from './identities.ts'
 import { listenFor, patienceOf } from './keepalive.ts'
-import { type KnownHost, knownHost, remember } from './known-hosts.ts'
+import { type KnownHost, knownHost, pinnedHost, remember } from './known-hosts.ts'
 import { type Link, openLink } from './route.ts'
 import { type Client, type ConnectConfig, loadSsh2, type Ssh2 } from './ssh2.ts'
 import { judge } from './trust.ts'
@@ -30,11 +31,18 @@ export interface Session {
   close(): Promise<void>
 }
 
+export interface Way {
+  /** the hops before this host, when they were given by another host's ProxyJump */
+  readonly jumps?: readonly string[]
+  readonly pinned?: PinnedKey | undefined
+}
+
 /** Rejects with a Problem, or with `BeyondSsh2` when OpenSSH's own client might manage. */
-export async function logIn(config: HostConfig, jumps: readonly string[], attempt: Attempt): Promise<Session> {
+export async function logIn(config: HostConfig, { jumps = [], pinned }: Way, attempt: Attempt): Promise<Session> {
   refuseForeign(config)
   const { signal } = attempt
-  const [ssh2, host, keys] = await Promise.all([loadSsh2(), knownHost(config, signal), identities(config, signal)])
+  const known = pinned ? pinnedHost(config, pinned) : knownHost(config, signal)
+  const [ssh2, host, keys] = await Promise.all([loadSsh2(), known, identities(config, signal)])
   if (host.keys.length > 0 && host.keys.every((known) => known.marker === 'cert-authority'))
     throw new BeyondSsh2(`${host.name} is known by a certificate authority`)
   if (keys.agentKeys.length + keys.files.length === 0 && keys.beyond.length > 0)

@@ -30,7 +30,7 @@ export async function openLink(config: HostConfig, jumps: readonly string[], att
 
 async function throughHop(config: HostConfig, hop: string, before: readonly string[], attempt: Attempt): Promise<Link> {
   const hopConfig = await attempt.configs.get(hopArguments(hop), attempt.signal)
-  const session = await logIn(hopConfig, before, attempt.deeper())
+  const session = await logIn(hopConfig, { jumps: before }, attempt.deeper())
   attempt.doing(`asking ${hopConfig.original} for ${address(config)}`)
   return new Promise((resolve, reject) => {
     const fail = (error: unknown) => {

@@ -1,5 +1,6 @@
 /** Commands over one ssh2 connection. */
 import { quote } from '../../machine/command.ts'
+import type { Login } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
 import { lost } from '../lost.ts'
 import { NoRoom, type Started, type Transport } from '../machine.ts'
@@ -9,9 +10,10 @@ import type { Session } from './login.ts'
 import { wrapChannel } from './ssh2-channel.ts'
 import type { ClientChannel } from './ssh2.ts'
 
-export function ssh2Transport(session: Session, config: HostConfig, name: string): Transport {
+export function ssh2Transport(session: Session, config: HostConfig, login: Login): Transport {
   const { client, over } = session
-  const env = environment(config)
+  const { name } = login
+  const env = { ...environment(config), ...login.environment }
 
   function start(argv: readonly string[], signal?: AbortSignal): Promise<Started> {
     return new Promise((resolve, reject) => {

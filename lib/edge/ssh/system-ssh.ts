@@ -2,10 +2,11 @@
  * The second transport: OpenSSH's own client, for what ssh2 can't do. One process of ours is the connection, and each
  * command is a session through its control socket. The user's own ControlMaster is never used: a login is a login.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { quote } from '../../machine/command.ts'
+import { type Login, NotLetIn, type PinnedKey } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
 import { lost } from '../lost.ts'
 import type { Started, Transport } from '../machine.ts'
@@ -15,10 +16,11 @@ import type { DestinationArguments } from './destination.ts'
 import { withoutLanguage } from './environment.ts'
 import { type ConfigSource, configArguments, type HostConfig, type HostConfigs } from './host-config.ts'
 import { patienceOf } from './keepalive.ts'
+import { otherThanPinned } from './trust.ts'
 import { address } from './unreachable.ts'
 
 export interface SystemSshTarget {
-  readonly name: string
+  readonly login: Login
   readonly source: ConfigSource
   readonly configs: HostConfigs
   readonly destination: DestinationArguments
@@ -54,13 +56,16 @@ exit "$code"`
 
 /** Rejects with a Problem when ssh can't log in; what ssh said is its detail. */
 export async function systemSsh(target: SystemSshTarget, signal: AbortSignal): Promise<Transport> {
-  const { name, destination, config } = target
+  const { login, destination, config } = target
+  const { name } = login
   // A control socket's name must be short, which some machines' temporary directory is not.
   const place = await mkdtemp(join(tmpdir().length > 40 ? '/tmp' : tmpdir(), 'ssh-'))
   const socket = join(place, 's')
   const source = await carefulSource(config, place, { ...target, signal })
   const ssh = ['ssh', ...configArguments(source)]
-  const env = withoutLanguage()
+  // Their names are arguments, their values are not.
+  const env = { ...withoutLanguage(), ...login.environment }
+  const variables = Object.keys(login.environment ?? {}).flatMap((variable) => option('SendEnv', variable))
   const master = [
     ...ssh,
     ...option('ControlMaster', 'yes'),
@@ -68,9 +73,11 @@ export async function systemSsh(target: SystemSshTarget, signal: AbortSignal): P
     ...option('ControlPersist', 'no'),
     ...option('PermitLocalCommand', 'yes'),
     ...option('LocalCommand', 'echo in'),
-    ...trust(config),
+    ...(login.hostKey ? await pinned(login.hostKey, place) : trust(config)),
     ...keepalive(config),
     ...quiet,
+    // The connection itself lets no variable of a session through that it doesn't know.
+    ...variables,
     ...['-N', '-T'],
     ...destination,
   ]
@@ -81,14 +88,14 @@ export async function systemSsh(target: SystemSshTarget, signal: AbortSignal): P
     await closed
   }
   try {
-    await loggedIn(connection, config, signal)
+    await loggedIn(connection, target, signal)
   } catch (error) {
     await close()
     throw error
   }
 
   // Should the control socket be gone, this must fail and not connect by itself.
-  const session = [...ssh, ...option('ControlPath', socket), ...option('ControlMaster', 'no'), ...quiet]
+  const session = [...ssh, ...option('ControlPath', socket), ...option('ControlMaster', 'no'), ...quiet, ...variables]
   const only = [...session, ...option('ProxyCommand', 'false'), '-T']
   let over = false
   void connection.exit.then(() => {
@@ -112,13 +119,30 @@ const gone = { code: null, signal: null, lost: true } as const
 /** What the user wants, but a changed key is never accepted. */
 const trust = (config: HostConfig): string[] => (careless(config) ? option('StrictHostKeyChecking', 'accept-new') : [])
 
+/** Only this key, whatever the files of the configuration say. `place` is a directory of ours. */
+async function pinned({ key }: PinnedKey, place: string): Promise<string[]> {
+  const file = join(place, 'known_hosts')
+  await writeFile(file, `pinned ${key}\n`)
+  return [
+    ...option('UserKnownHostsFile', file),
+    ...option('GlobalKnownHostsFile', '/dev/null'),
+    ...option('KnownHostsCommand', 'none'),
+    ...option('HostKeyAlias', 'pinned'),
+    ...option('StrictHostKeyChecking', 'yes'),
+    ...option('VerifyHostKeyDNS', 'no'),
+    ...option('NoHostAuthenticationForLocalhost', 'no'),
+    ...option('UpdateHostKeys', 'no'),
+  ]
+}
+
 function keepalive(config: HostConfig): string[] {
   const { intervalMs, count } = patienceOf(config)
   return [...option('ServerAliveInterval', Math.ceil(intervalMs / 1000)), ...option('ServerAliveCountMax', count)]
 }
 
 /** ssh runs its LocalCommand once it is logged in and listens on the control socket. */
-async function loggedIn(connection: Process, config: HostConfig, signal: AbortSignal): Promise<void> {
+async function loggedIn(connection: Process, target: SystemSshTarget, signal: AbortSignal): Promise<void> {
+  const { config, login } = target
   let leave = () => {}
   const aborted = new Promise<'aborted'>((resolve) => {
     leave = () => resolve('aborted')
@@ -130,9 +154,15 @@ async function loggedIn(connection: Process, config: HostConfig, signal: AbortSi
   signal.removeEventListener('abort', leave)
   if (first === 'aborted') throw signal.reason
   if (first === 'in') return
-  throw new Problem(`ssh could not log in to ${address(config)}`, {
+  const detail = connection.errorOutput().trim()
+  if (login.hostKey && detail.includes('Host key verification failed')) {
+    const offered = /^SHA256:[A-Za-z0-9+/]+/m.exec(detail)?.[0] ?? 'another type of key'
+    throw otherThanPinned(config.hostName, offered, login.hostKey)
+  }
+  const Why = /: Permission denied \(/.test(detail) ? NotLetIn : Problem
+  throw new Why(`ssh could not log in to ${address(config)}`, {
     kind: 'unreachable',
-    detail: connection.errorOutput().trim(),
+    detail,
     hints: [`see whether this works, and why not: ssh -v -o BatchMode=yes ${config.typed} true`],
   })
 }

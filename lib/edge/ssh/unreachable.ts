@@ -1,4 +1,5 @@
 /** Why we are not logged in, told so that one knows what to look at. */
+import { NotLetIn } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
 import type { HostConfig } from './host-config.ts'
 import type { Identities } from './identities.ts'
@@ -56,7 +57,7 @@ export function closedEarly(config: HostConfig, cause: Error): Problem {
   })
 }
 
-export function notLetIn(config: HostConfig, tried: Identities, server: string): Problem {
+export function notLetIn(config: HostConfig, tried: Identities, server: string): NotLetIn {
   const offered = [
     ...tried.agentKeys.map((key) => `the agent's key ${key.comment}`.trimEnd()),
     ...tried.files.map((one) => one.file),
@@ -67,7 +68,8 @@ export function notLetIn(config: HostConfig, tried: Identities, server: string):
     ...(tried.skipped.length === 0 ? [] : [`skipped: ${tried.skipped.join(', ')}`]),
     ...(server === '' ? [] : [`it said: ${server}`]),
   ]
-  return problem(`${address(config)} did not let ${config.user} log in`, {
+  return new NotLetIn(`${address(config)} did not let ${config.user} log in`, {
+    kind: 'unreachable',
     detail: detail.join('\n'),
     hints: [
       ...(tried.agentKeys.length > 5

@@ -1,0 +1,111 @@
+/** One builder of two: somebody who evaluates, and a store that builds. */
+import { formatBytes } from '../format.ts'
+import type { Missing, Store } from '../nix/store.ts'
+import type { DerivationPath } from '../nix/store-path.ts'
+import { transfer } from '../nix/transfer.ts'
+import { DaemonLost } from '../nix/worker-protocol.ts'
+import { Problem, partsOf } from '../problem.ts'
+import type { BuildStore, Builder, BuilderEvents, EvaluationOptions, Evaluator } from './builder.ts'
+import { changed, keep, realise } from './realise.ts'
+
+interface Work {
+  readonly events: BuilderEvents
+  readonly signal: AbortSignal
+}
+
+/**
+ * With a store that isn't the evaluator's own, derivations and their sources go from the one to the other through this
+ * machine, so that neither needs to know how to reach the other.
+ */
+export function builderOf(name: string, evaluator: Evaluator, store: BuildStore): Builder {
+  const isOwnStore = (evaluator as object) === store
+  let evaluated: { configurations: readonly string[]; options: EvaluationOptions } | undefined
+
+  const evaluate: Builder['evaluate'] = (configurations, options, events, signal) => {
+    evaluated = { configurations, options }
+    return evaluator.evaluate(configurations, options, events, signal)
+  }
+
+  /** The derivations that are gone come anew, from the same source. */
+  async function evaluateAgain({ events, signal }: Work): Promise<void> {
+    if (!evaluated) return
+    events.progress('evaluating once more: the derivations were collected as garbage')
+    await evaluator.evaluate(evaluated.configurations, evaluated.options, events, signal)
+  }
+
+  async function bring(derivations: readonly DerivationPath[], to: Store, work: Work): Promise<void> {
+    const { events, signal } = work
+    const from = await evaluator.openStore(signal)
+    try {
+      const roots = await keep(from, derivations, () => evaluateAgain(work))
+      if (roots.length === 0) return
+      const { closurePaths, sentPaths, sentBytes } = await transfer({
+        roots,
+        from: { store: from, name: `the store of ${evaluator.name}` },
+        to: { store: to, name: `the store ${store.name}` },
+        substitute: false,
+        whenUntrusted: `${store.name} takes only what is signed or content-addressed, which a built path among the sources is not`,
+        onMove() {},
+        onProgress({ pathsDone, pathsTotal, bytesDone, bytesTotal }) {
+          const amount = `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}`
+          events.progress(`sending derivations to ${store.name}, ${pathsDone}/${pathsTotal} paths, ${amount}`)
+        },
+        signal,
+      })
+      const amount = `${sentPaths} of ${closurePaths} paths, ${formatBytes(sentBytes)}`
+      events.note(`derivations and sources sent to ${store.name}: ${amount}`)
+    } finally {
+      from.close()
+    }
+  }
+
+  async function withStore<Result>(
+    work: Work,
+    use: (open: Store, supply: (missing: readonly DerivationPath[]) => Promise<void>) => Promise<Result>,
+  ): Promise<Result> {
+    const { signal } = work
+    const open = await store.openStore(signal, evaluated?.options.options)
+    try {
+      return await use(open, (missing) => (isOwnStore ? evaluateAgain(work) : bring(missing, open, work)))
+    } catch (error) {
+      signal.throwIfAborted()
+      throw error instanceof Problem && !(error instanceof DaemonLost) ? error.at({ stage: 'build' }) : error
+    } finally {
+      open.close()
+    }
+  }
+
+  return {
+    name,
+    evaluate,
+    missing: (derivations, events, signal) =>
+      withStore({ events, signal }, async (open, supply) => {
+        const answers = new Map<DerivationPath, Missing | Problem>(derivations.map((one) => [one, changed(one)]))
+        for (const one of await keep(open, derivations, supply)) answers.set(one, await open.queryMissing([one]))
+        return answers
+      }),
+    async build(derivations, events, signal) {
+      const once = () =>
+        withStore({ events, signal }, (open, supply) =>
+          realise({ store: open, supply, about: store }, derivations, events),
+        )
+      try {
+        return await once()
+      } catch (error) {
+        if (!(error instanceof DaemonLost)) throw error
+        // What was built until then is in the store.
+        events.warning(`${store.name} went away in the middle of the build: going on there once more`)
+      }
+      return await once().catch((error: unknown) => {
+        if (!(error instanceof DaemonLost)) throw error
+        throw new Problem(`${store.name} went away in the middle of the build, twice`, {
+          ...partsOf(error),
+          stage: 'build',
+        })
+      })
+    },
+    bootFiles: store.bootFiles,
+    openStore: store.openStore,
+    shell: store.shell,
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * nixbuild.net, as documented (docs.nixbuild.net): a store that builds, reached with an Ed25519 key of the account or
+ * with a token. Whatever user logs in with a key, the key alone counts.
+ */
+import type { StoreSpec } from '../inventory/inventory.ts'
+import type { Login } from '../machine/machine.ts'
+import { shortName } from '../nix/activity.ts'
+import { Problem, partsOf } from '../problem.ts'
+
+/** docs.nixbuild.net/getting-started; the official GitHub action has the same one. */
+const published = {
+  key: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPIQCZc54poJ8vqawd8TraNryQeJnvH1eLpIDgbiqymM',
+  from: 'docs.nixbuild.net/getting-started',
+}
+
+/** The SSH options of the same page. `PubkeyAcceptedKeyTypes` is the name that old and new versions of OpenSSH know. */
+const options = { PubkeyAcceptedKeyTypes: 'ssh-ed25519', ServerAliveInterval: '60', IPQoS: 'throughput' }
+
+const host = 'eu.nixbuild.net'
+
+/** The login with all that the service wants to see, in place of what hosts.yaml doesn't say. */
+export function nixbuildLogin(login: Login, { settings, tags }: StoreSpec, token: string | undefined): Login {
+  const variables = [
+    ...[...settings].map(([name, value]) => [variable(name), value] as const),
+    ...[...tags].map(([name, value]) => [variable(`tag-${name}`), value] as const),
+  ]
+  const known: Login = {
+    ...login,
+    hostKey: login.hostKey ?? published,
+    options: { ...options, ...login.options },
+    environment: Object.fromEntries(variables),
+  }
+  return token === undefined ? known : withToken(known, token)
+}
+
+const variable = (name: string) => `NIXBUILDNET_${name.toUpperCase().replaceAll('-', '_')}`
+
+/** The action still sends the older name `token` as well. */
+const withToken = (login: Login, token: string): Login => ({
+  ...login,
+  destination: login.destination.replace(/^ssh:\/\/(?:[^@/]*@)?/, 'ssh://authtoken@'),
+  options: { ...login.options, PreferredAuthentications: 'none', PubkeyAuthentication: 'no' },
+  environment: { ...login.environment, NIXBUILDNET_TOKEN: token, token },
+})
+
+/** In two lines: what is missing, and how to get it. */
+export function whatNixbuildWants(refusal: Problem, { token, identityFile }: StoreSpec): Problem {
+  if (token !== undefined)
+    return withTokenHints(new Problem('nixbuild.net does not accept the token', { kind: refusal.kind }))
+  const way = identityFile === undefined ? 'name it with identityFile' : `its public half is ${identityFile}.pub`
+  return new Problem('nixbuild.net knows none of the keys that were offered', {
+    ...partsOf(refusal),
+    hints: [
+      `it takes Ed25519 keys of an account (https://nixbuild.net): make one with ssh-keygen -t ed25519, and ${way}`,
+      `have it added with a key that the account has: ssh ${host} shell, then: ssh-keys add ssh-ed25519 AAAA…`,
+    ],
+  })
+}
+
+/** For what goes wrong once we are logged in with a token: whether it is any good may be looked at only then. */
+export const withTokenHints = (problem: Problem): Problem =>
+  new Problem(problem.message, {
+    ...partsOf(problem),
+    hints: [
+      ...problem.hints,
+      `make a token that may build, with a key of the account: ssh ${host} shell`,
+      'then: tokens create -p store:read -p store:write -p build:read -p build:write',
+    ],
+  })
+
+/** Of a build's log, the lines that the service adds: `[nixbuild.net] Build 1 finished in 11 seconds with …`. */
+export function nixbuildWords(line: string): string | undefined {
+  const [, words] = /^(?:\S+> )?\[nixbuild\.net\] (.+)$/.exec(line) ?? []
+  return words && `nixbuild.net: ${words}`
+}
+
+export const nixbuildLog = (derivation: string): string =>
+  `nixbuild.net keeps the whole log of ${shortName(derivation)}: ssh ${host} shell, then help builds`

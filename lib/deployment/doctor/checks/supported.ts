@@ -1,0 +1,19 @@
+import { Problem } from '../../../problem.ts'
+import { refuseUnsupported } from '../../supported.ts'
+import type { Tools } from '../../tools.ts'
+import type { Host } from '../../../inventory/inventory.ts'
+import { badProblem, type DoctorCheck } from '../finding.ts'
+
+/** What hosts.yaml asks for and this version can't do. */
+export const supported: DoctorCheck<{ host: Host; tools: Pick<Tools, 'builder'> }> = {
+  about: 'hosts.yaml',
+  look({ host, tools }) {
+    try {
+      refuseUnsupported([host], { ...tools, report: () => undefined })
+      return undefined
+    } catch (error) {
+      if (error instanceof Problem) return badProblem(error)
+      throw error
+    }
+  },
+}

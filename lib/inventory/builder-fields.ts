@@ -1,0 +1,100 @@
+/** What hosts.yaml may say about a builder. */
+import * as v from 'valibot'
+import { destinationMistake } from './destination.ts'
+import { about, destination, name, unless } from './fields.ts'
+
+const builderMistake = (builder: object) => {
+  if ('ssh' in builder && 'store' in builder) return 'says both ssh and store: a builder is one of them'
+  if (!('ssh' in builder || 'store' in builder)) return 'says neither ssh nor store'
+  if ('ssh' in builder && 'evaluateOn' in builder) return 'has a shell and evaluates itself: leave out evaluateOn'
+  if ('ssh' in builder) {
+    const field = Object.keys(builder).find((one) => one !== 'ssh')
+    return field && `is reached as your ssh configuration says: leave out ${field}`
+  }
+  if (!('evaluateOn' in builder)) {
+    return 'has no shell: say where to evaluate, with evaluateOn: local or the name of a builder'
+  }
+  if ('identityFile' in builder && 'token' in builder) return 'says both identityFile and token: one of them logs in'
+  return undefined
+}
+
+const storeMistake = (text: string) => {
+  if (!text.startsWith('ssh-ng://')) return 'is not a store that builds: write ssh-ng://host'
+  if (text.includes('?')) return "has settings of Nix's after the host, which nothing reads: a key is identityFile here"
+  return destinationMistake(text.replace(/^ssh-ng:/, 'ssh:'))
+}
+
+const controlMistake = (text: string) => (/\p{Cc}/u.test(text) ? 'contains a control character' : undefined)
+
+const fileMistake = (text: string) => {
+  if (text === '') return 'is empty'
+  if (text.startsWith('~')) return 'starts with ~, which only a shell expands: write the whole path'
+  return controlMistake(text)
+}
+
+const hostKeyMistake = (text: string) =>
+  /^(ssh-|ecdsa-)\S+ [A-Za-z0-9+/]+=*$/.test(text)
+    ? undefined
+    : 'is not a public key: write its type and base64, as in ssh_host_ed25519_key.pub without the comment'
+
+const variableMistake = (text: string) =>
+  /^[A-Za-z_][A-Za-z0-9_]*$/.test(text) ? undefined : 'is not the name of an environment variable'
+
+const file = v.pipe(v.string(), unless(fileMistake))
+
+const token = v.pipe(
+  v.strictObject(
+    {
+      env: v.optional(v.pipe(v.string(), unless(variableMistake), about('An environment variable that has it.'))),
+      file: v.optional(v.pipe(file, about('A file that has it, which nobody else may read.'))),
+    },
+    // Not what was found there: it may be the token itself.
+    'must say where the token is, { env: NAME } or { file: PATH }',
+  ),
+  v.check((where) => Object.keys(where).length === 1, 'says where the token is: one of env and file'),
+)
+
+/** Sent as environment variables, in which a line end would be one of several lines. */
+const word = v.union(
+  [v.pipe(v.string(), unless(controlMistake)), v.number(), v.boolean()],
+  'must be a word or a number',
+)
+
+const settingName = v.pipe(
+  v.string(),
+  v.regex(/^[a-z][a-z0-9-]*$/, 'a setting is written as in the documentation of nixbuild.net: max-cpu'),
+  v.notValues(['token'], 'the token has a field of its own: token'),
+)
+
+const tagName = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z][A-Za-z0-9_-]*$/, 'the name of a tag has letters, digits, - and _, and starts with a letter'),
+)
+
+export const builderFields = v.strictObject({
+  ssh: v.optional(v.pipe(destination, about('A machine with a shell and Nix: evaluates and builds.'))),
+  store: v.optional(v.pipe(v.string(), unless(storeMistake), about('A store that builds and has no shell.'))),
+  evaluateOn: v.optional(v.pipe(name, about('Where to evaluate for it: local, or a builder with ssh.'))),
+  identityFile: v.optional(v.pipe(file, about('The private key that logs in to the store.'))),
+  hostKey: v.optional(
+    v.pipe(v.string(), unless(hostKeyMistake), about('The only key that the store may prove itself by.')),
+  ),
+  token: v.optional(v.pipe(token, about('Where the token for nixbuild.net is, in place of a key.'))),
+  settings: v.optional(v.pipe(v.record(settingName, word), about('Settings of nixbuild.net, for its builds.'))),
+  tags: v.optional(v.pipe(v.record(tagName, word), about('Tags that builds have at nixbuild.net.'))),
+})
+
+export const builder = v.union(
+  [
+    v.pipe(v.literal('local'), about("The control machine's own Nix.")),
+    v.pipe(
+      builderFields,
+      v.check(
+        (fields) => builderMistake(fields) === undefined,
+        (issue) => builderMistake(issue.input) ?? '',
+      ),
+      v.metadata({ oneOf: [{ required: ['ssh'] }, { required: ['store', 'evaluateOn'] }] }),
+    ),
+  ],
+  'must be local, or a map with ssh, or with store and evaluateOn',
+)

@@ -1,0 +1,202 @@
+/**
+ * A closure from one store to another, through this machine: one pass over two connections, nothing on disk, and no
+ * more in memory than what is between two pieces of a NAR.
+ */
+import { formatBytes } from '../format.ts'
+import { Problem, partsOf } from '../problem.ts'
+import { activities } from './activity.ts'
+import type { Nar, NarSink, NarSource, NixEvent, PathInfo, Store } from './store.ts'
+import type { StorePath } from './store-path.ts'
+
+export interface TransferProgress {
+  readonly pathsDone: number
+  readonly pathsTotal: number
+  readonly bytesDone: number
+  readonly bytesTotal: number
+}
+
+export interface TransferResult {
+  /** paths in the closure, and how many of them were sent */
+  readonly closurePaths: number
+  readonly sentPaths: number
+  /** bytes of NARs sent */
+  readonly sentBytes: number
+}
+
+export interface End {
+  readonly store: Store
+  /** how a person is told of it: `the host's store` */
+  readonly name: string
+}
+
+/** What carries NARs from one store to the other. */
+export interface Carriers {
+  readonly from: NarSource
+  readonly to: NarSink
+}
+
+export interface TransferRequest {
+  readonly roots: readonly StorePath[]
+  readonly from: End
+  readonly to: End
+  /** let the receiving store fetch what it can from its own substituters first */
+  readonly substitute: boolean
+  /** Asked before anything is sent; rejects when it is too much. `hasFetched`: the receiving store has fetched some. */
+  admit?(bytes: number, hasFetched: boolean): Promise<void>
+  /** what carries so many bytes of NARs between the two, when it is not they themselves; closed afterwards */
+  openLanes?(bytes: number): Promise<Carriers>
+  /** what to do when the receiving store doesn't trust us and refused a path */
+  readonly whenUntrusted: string
+  /** called at every sign of life of either store */
+  onMove(): void
+  onProgress(progress: TransferProgress): void
+  readonly signal: AbortSignal
+}
+
+/**
+ * Sends what the other store lacks of the closure, references first, so that every path that arrived is valid and an
+ * interrupted copy goes on where it stopped. Until its connection closes, the receiving store keeps all of it from the
+ * garbage collector. Closes both stores when it fails or is aborted.
+ */
+export async function transfer(request: TransferRequest): Promise<TransferResult> {
+  const { from, to, signal } = request
+  const stores: Carriers = { from: from.store, to: to.store }
+  let lanes: Carriers | undefined
+  const closeLanes = () => {
+    for (const lane of [lanes?.from, lanes?.to]) if (lane !== stores.from && lane !== stores.to) lane?.close()
+  }
+  const close = () => {
+    stores.from.close()
+    stores.to.close()
+    closeLanes()
+  }
+  if (signal.aborted) throw interrupted(signal)
+  signal.addEventListener('abort', close, { once: true })
+  try {
+    return await copy(request, async (bytes) => {
+      lanes = await request.openLanes?.(bytes)
+      // Neither is left open when somebody gave up meanwhile.
+      if (signal.aborted) throw interrupted(signal)
+      return lanes ?? stores
+    })
+  } catch (error) {
+    close()
+    throw signal.aborted ? interrupted(signal) : error
+  } finally {
+    signal.removeEventListener('abort', close)
+    // The stores themselves are the caller's.
+    closeLanes()
+  }
+}
+
+async function copy(
+  request: TransferRequest,
+  openLanes: (bytes: number) => Promise<Carriers>,
+): Promise<TransferResult> {
+  const { from, to, roots, substitute, onMove } = request
+  const closure = await asked(from, async (store) => {
+    // A root keeps all it refers to.
+    await store.addTempRoots(roots)
+    return store.queryClosure(roots)
+  }).catch((error: unknown) => {
+    throw notOutOfReach(error)
+  })
+  onMove()
+  const paths = closure.map((info) => info.path)
+  let hasFetched = false
+  const valid = await asked(to, async (store) => {
+    // Before asking: a garbage collection would take what was found valid a moment ago.
+    await store.addTempRoots(paths)
+    onMove()
+    const onEvent = (event: NixEvent) => {
+      if (event.kind === 'start' && fetching.includes(event.type)) hasFetched = true
+      onMove()
+    }
+    return store.queryValidPaths(paths, { substitute, onEvent })
+  })
+  onMove()
+  const missing = closure.filter((info) => !valid.has(info.path))
+  const sentBytes = totalSize(missing)
+  if (missing.length > 0) {
+    await request.admit?.(sentBytes, hasFetched)
+    await send(request, missing, await openLanes(sentBytes))
+  }
+  return { closurePaths: closure.length, sentPaths: missing.length, sentBytes }
+}
+
+async function send(request: TransferRequest, missing: readonly PathInfo[], lanes: Carriers): Promise<void> {
+  const { from, to } = request
+  const bytesTotal = totalSize(missing)
+  let pathsDone = 0
+  let bytesDone = 0
+  const tell = () => request.onProgress({ pathsDone, pathsTotal: missing.length, bytesDone, bytesTotal })
+  const source = { failed: false }
+  tell()
+  try {
+    await lanes.to.addMultiple(watched(lanes.from, missing, source), {
+      count: missing.length,
+      checkSignatures: false,
+      onSent(bytes) {
+        bytesDone += bytes
+        request.onMove()
+        tell()
+      },
+      onAdded() {
+        pathsDone++
+        request.onMove()
+        tell()
+      },
+      onEvent: request.onMove,
+    })
+  } catch (error) {
+    const arrived = totalSize(missing.slice(0, pathsDone))
+    const hints = [
+      ...(to.store.trusted === false ? [request.whenUntrusted] : []),
+      `${pathsDone} of ${missing.length} paths (${formatBytes(arrived)} of ${formatBytes(bytesTotal)}) arrived and stay there`,
+      `the next run goes on with ${missing[pathsDone]?.path}`,
+    ]
+    throw source.failed ? notOutOfReach(told(error, from, hints)) : told(error, to, hints)
+  }
+}
+
+/** The NARs, and whether it was their source that failed. */
+async function* watched(from: NarSource, infos: readonly PathInfo[], source: { failed: boolean }): AsyncGenerator<Nar> {
+  const fail = () => {
+    source.failed = true
+  }
+  try {
+    for await (const nar of from.narsFrom(infos)) {
+      nar.bytes.once('error', fail)
+      yield nar
+    }
+  } catch (error) {
+    fail()
+    throw error
+  }
+}
+
+/** What Nix does when a path comes from a substituter. */
+const fetching: readonly number[] = [activities.substitute, activities.copyPath]
+
+const asked = <Result>(end: End, work: (store: Store) => Promise<Result>): Promise<Result> =>
+  work(end.store).catch((error: unknown) => {
+    throw told(error, end, [])
+  })
+
+/** Says at which end it happened. */
+function told(error: unknown, end: End, hints: readonly string[]): unknown {
+  if (!(error instanceof Problem)) return error
+  const { kind, detail } = error
+  return new Problem(`${end.name}: ${error.message}`, { kind, detail, hints: [...error.hints, ...hints], cause: error })
+}
+
+/** Where it comes from is not what a person asked to be reached: its loss is a failure like any other. */
+function notOutOfReach(error: unknown): unknown {
+  if (!(error instanceof Problem) || error.kind !== 'unreachable') return error
+  return new Problem(error.message, { ...partsOf(error), kind: 'failed' })
+}
+
+const interrupted = (signal: AbortSignal): Problem =>
+  signal.reason instanceof Problem ? signal.reason : new Problem('the copy was interrupted', { kind: 'interrupted' })
+
+const totalSize = (infos: readonly PathInfo[]): number => infos.reduce((sum, info) => sum + info.narSize, 0)

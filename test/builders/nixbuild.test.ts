@@ -1,0 +1,67 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { nixbuildLogin, nixbuildWords, whatNixbuildWants } from '../../lib/builders/nixbuild.ts'
+import type { StoreSpec } from '../../lib/inventory/inventory.ts'
+import { NotLetIn } from '../../lib/machine/machine.ts'
+
+const spec: StoreSpec = {
+  kind: 'store',
+  name: 'nixbuild',
+  destination: 'ssh://eu.nixbuild.net',
+  evaluateOn: 'forge',
+  service: 'nixbuild.net',
+  identityFile: undefined,
+  hostKey: undefined,
+  token: undefined,
+  settings: new Map([['max-cpu', '4']]),
+  tags: new Map([['github-run', '7']]),
+}
+const login = { name: 'nixbuild', destination: spec.destination, elevation: 'none' } as const
+
+t.test('the published host key is pinned, and settings and tags are variables', (t) => {
+  const made = nixbuildLogin(login, spec, undefined)
+  t.match(made.hostKey, { key: /^ssh-ed25519 AAAA\S+$/, from: 'docs.nixbuild.net/getting-started' })
+  t.strictSame(made.environment, { NIXBUILDNET_MAX_CPU: '4', NIXBUILDNET_TAG_GITHUB_RUN: '7' })
+  t.match(made.options, { PubkeyAcceptedKeyTypes: 'ssh-ed25519', ServerAliveInterval: '60' })
+  const own = { key: 'ssh-ed25519 BBBB', from: 'hosts.yaml' }
+  t.strictSame(nixbuildLogin({ ...login, hostKey: own }, spec, undefined).hostKey, own)
+  t.end()
+})
+
+t.test('a token is in variables alone, never among the options', (t) => {
+  fc.assert(
+    fc.property(fc.string({ minLength: 8 }), (token) => {
+      const { environment, ...rest } = nixbuildLogin(login, spec, token)
+      t.equal(environment?.['NIXBUILDNET_TOKEN'], token)
+      return !JSON.stringify(rest).includes(JSON.stringify(token).slice(1, -1))
+    }),
+  )
+  t.match(nixbuildLogin(login, spec, 'x').options, { PreferredAuthentications: 'none' })
+  for (const destination of ['ssh://eu.nixbuild.net:2223', 'ssh://me@eu.nixbuild.net:2223'])
+    t.equal(nixbuildLogin({ ...login, destination }, spec, 'x').destination, 'ssh://authtoken@eu.nixbuild.net:2223')
+  t.end()
+})
+
+t.test('who is not let in is told what is missing, and how to get it', (t) => {
+  const refusal = new NotLetIn('eu.nixbuild.net:22 did not let me log in', {
+    kind: 'unreachable',
+    detail: 'tried: no key',
+  })
+  const key = whatNixbuildWants(refusal, { ...spec, identityFile: '/home/me/.ssh/nixbuild' })
+  t.match(key.hints, [/ssh-keygen -t ed25519.*\/home\/me\/\.ssh\/nixbuild\.pub/, /ssh-keys add ssh-ed25519/])
+  t.equal(key.hints.length, 2)
+  t.match(key, { kind: 'unreachable', detail: 'tried: no key' })
+  const token = whatNixbuildWants(refusal, { ...spec, token: { env: 'NIXBUILDNET_TOKEN' } })
+  t.match(token.hints, [/^make a token/, /tokens create/])
+  t.end()
+})
+
+t.test('what the service says between the lines of a build is told apart from them', (t) => {
+  const said = "[nixbuild.net] Build 287746 finished in 11 seconds with status 'built'"
+  const words = "nixbuild.net: Build 287746 finished in 11 seconds with status 'built'"
+  t.equal(nixbuildWords(`nginx-1.26.2> ${said}`), words)
+  t.equal(nixbuildWords(said), words)
+  t.equal(nixbuildWords(`nginx-1.26.2> echo "${said}"`), undefined)
+  t.equal(nixbuildWords('nginx-1.26.2> configuring'), undefined)
+  t.end()
+})
