@@ -83,9 +83,10 @@ interface Parts {
 }
 
 async function openTools({ inventory, report, terminal, interrupts }: Parts): Promise<OpenTools> {
-  const [clock, files, identity, local, probe, processes, ssh, builders, stores, nixbuild, activation] =
+  const [clock, codecs, files, identity, local, probe, processes, ssh, builders, stores, nixbuild, activation] =
     await Promise.all([
       import('./edge/clock.ts'),
+      import('./edge/codecs.ts'),
       import('./edge/files.ts'),
       import('./edge/identity.ts'),
       import('./edge/local-machine.ts'),
@@ -112,6 +113,7 @@ async function openTools({ inventory, report, terminal, interrupts }: Parts): Pr
       clock: clock.systemClock,
       program: activation.hostProgram(await files.readHostProgramParts('activation')),
       checkEdge: probe.checkEdge(inventory.directory, processes.runProcess),
+      codecs: codecs.codecs,
       report,
       who: identity.whoAmI(),
       keys: {

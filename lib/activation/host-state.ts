@@ -135,14 +135,16 @@ export async function repairBootFiles(machine: Machine, program: HostProgram, si
 export async function whyNot(machine: Machine, failed: { stderr: string; code: number | null }): Promise<Problem> {
   const detail = failed.stderr.trim()
   const simplest = await machine.run({ argv: ['true'], asRoot: true }, { timeoutMs: 10_000 })
-  if (simplest.code !== 0) {
-    return new Problem(`${machine.user} cannot become root without a password`, {
-      detail,
-      hints: [
-        `allow it in the host's configuration: security.sudo.extraRules, NOPASSWD for ${machine.user}`,
-        'or say in hosts.yaml how it is done: `sudo: ask`, `none` (log in as root), `doas` or `run0`',
-      ],
-    })
-  }
+  if (simplest.code !== 0) return cannotBecomeRoot(machine.user, detail)
   return new Problem(`the host could not be asked (exit code ${failed.code ?? 'unknown'})`, { detail })
 }
+
+/** `detail` is what the way to become root printed. */
+export const cannotBecomeRoot = (user: string, detail: string): Problem =>
+  new Problem(`${user} cannot become root without a password`, {
+    detail,
+    hints: [
+      `allow it in the host's configuration: security.sudo.extraRules, NOPASSWD for ${user}`,
+      'or say in hosts.yaml how it is done: `sudo: ask`, `none` (log in as root), `doas` or `run0`',
+    ],
+  })

@@ -1,4 +1,5 @@
 /** Where evaluation and builds happen. A kind of builder is one file beside this one and one line in lib/builders/index.ts. */
+import type { Machine } from '../machine/machine.ts'
 import type { Missing, Store } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import type { Problem } from '../problem.ts'
@@ -17,6 +18,8 @@ export interface EvaluationOptions {
 /** What evaluation says about one `nixosConfigurations.<configuration>`. */
 export interface Evaluated {
   readonly derivation: DerivationPath
+  /** What it builds, where that is known before it is built. */
+  readonly output?: StorePath | undefined
   /** The system that the configuration is for (`aarch64-linux`): its host platform, not where it is built. */
   readonly system: string
 }
@@ -63,12 +66,14 @@ export interface Evaluator {
 /** A store that builds what is in it. It may have no shell, and may trust nobody. */
 export interface BuildStore {
   readonly name: string
-  /** One stream that isn't shared: the caller closes it. */
-  openStore(signal: AbortSignal): Promise<Store>
+  /** One stream that isn't shared: the caller closes it. `settings`: of nix.conf, where the store takes any. */
+  openStore(signal: AbortSignal, settings?: EvaluationOptions['options']): Promise<Store>
   /** What the boot loader will copy of a toplevel that is built here; undefined when that can't be told. */
   bootFiles(toplevel: StorePath, signal: AbortSignal): Promise<readonly BootFile[] | undefined>
   /** Where the whole log of a failed build is, for a person. */
   whereLogIs(derivation: DerivationPath | string): string
+  /** Where commands can be run beside that store, and the text for /bin/sh that reads from it. A mere store has none. */
+  readonly shell?: { machine(signal: AbortSignal): Promise<Machine>; readonly serve: string } | undefined
   /** What the store itself says between the lines that a build printed, in words for a person. */
   ownWords?(line: string): string | undefined
   close(): Promise<void>
@@ -93,4 +98,5 @@ export interface Builder {
   bootFiles: BuildStore['bootFiles']
   /** The store that holds what was built, for copying from it. */
   openStore: BuildStore['openStore']
+  readonly shell?: BuildStore['shell']
 }

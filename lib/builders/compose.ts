@@ -3,7 +3,8 @@ import { formatBytes } from '../format.ts'
 import type { Missing, Store } from '../nix/store.ts'
 import type { DerivationPath } from '../nix/store-path.ts'
 import { transfer } from '../nix/transfer.ts'
-import { Problem } from '../problem.ts'
+import { DaemonLost } from '../nix/worker-protocol.ts'
+import { Problem, partsOf } from '../problem.ts'
 import type { BuildStore, Builder, BuilderEvents, EvaluationOptions, Evaluator } from './builder.ts'
 import { changed, keep, realise } from './realise.ts'
 
@@ -63,12 +64,12 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
     use: (open: Store, supply: (missing: readonly DerivationPath[]) => Promise<void>) => Promise<Result>,
   ): Promise<Result> {
     const { signal } = work
-    const open = await store.openStore(signal)
+    const open = await store.openStore(signal, evaluated?.options.options)
     try {
       return await use(open, (missing) => (isOwnStore ? evaluateAgain(work) : bring(missing, open, work)))
     } catch (error) {
       signal.throwIfAborted()
-      throw error instanceof Problem ? error.at({ stage: 'build' }) : error
+      throw error instanceof Problem && !(error instanceof DaemonLost) ? error.at({ stage: 'build' }) : error
     } finally {
       open.close()
     }
@@ -83,11 +84,28 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
         for (const one of await keep(open, derivations, supply)) answers.set(one, await open.queryMissing([one]))
         return answers
       }),
-    build: (derivations, events, signal) =>
-      withStore({ events, signal }, (open, supply) =>
-        realise({ store: open, supply, about: store }, derivations, events),
-      ),
+    async build(derivations, events, signal) {
+      const once = () =>
+        withStore({ events, signal }, (open, supply) =>
+          realise({ store: open, supply, about: store }, derivations, events),
+        )
+      try {
+        return await once()
+      } catch (error) {
+        if (!(error instanceof DaemonLost)) throw error
+        // What was built until then is in the store.
+        events.warning(`${store.name} went away in the middle of the build: going on there once more`)
+      }
+      return await once().catch((error: unknown) => {
+        if (!(error instanceof DaemonLost)) throw error
+        throw new Problem(`${store.name} went away in the middle of the build, twice`, {
+          ...partsOf(error),
+          stage: 'build',
+        })
+      })
+    },
     bootFiles: store.bootFiles,
     openStore: store.openStore,
+    shell: store.shell,
   }
 }

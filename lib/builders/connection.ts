@@ -1,11 +1,13 @@
 /** One login for as long as it holds, and a Nix daemon's streams over it. */
-import type { Machine } from '../machine/machine.ts'
+import type { Channel, Machine } from '../machine/machine.ts'
 import type { Store } from '../nix/store.ts'
-import { openStore } from '../nix/worker-protocol.ts'
+import { type DaemonStreams, openStore } from '../nix/worker-protocol.ts'
 
 export interface Connection {
   /** The login there is, or a new one when there is none or it went away. */
   machine(signal: AbortSignal): Promise<Machine>
+  /** Whoever needs a connection next gets a new one. */
+  leave(there: Machine): Promise<void>
   close(): Promise<void>
 }
 
@@ -22,6 +24,10 @@ export function connectionBy(connect: (signal: AbortSignal) => Promise<Machine>)
       fresh.then((there) => there.closed).then(forget, forget)
       return fresh
     },
+    async leave(there) {
+      if ((await current?.catch(() => undefined)) === there) current = undefined
+      void there.close()
+    },
     async close() {
       const there = await current?.catch(() => undefined)
       await there?.close()
@@ -29,27 +35,39 @@ export function connectionBy(connect: (signal: AbortSignal) => Promise<Machine>)
   }
 }
 
-/** Starts a daemon that speaks on its standard streams, and greets it. `after` is called when the store is closed. */
+/**
+ * Starts a daemon that speaks on its standard streams, and greets it. `after` is called when the store is closed, `onLost`
+ * when the connection went away under it.
+ */
 export async function openDaemon(
   machine: Machine,
   argv: readonly string[],
   signal: AbortSignal,
-  after: () => void = () => {},
+  { after, onLost }: { after?(): void; onLost?(): Promise<void> } = {},
 ): Promise<Store> {
-  const channel = await machine.open({ argv }, signal)
-  let isOutOfReach = false
-  const closed = channel.exit.then(({ lost }) => {
-    isOutOfReach = lost
-  })
+  const streams = streamsOf(await machine.open({ argv }, signal), onLost)
   return await openStore({
+    ...streams,
+    close() {
+      streams.close?.()
+      after?.()
+    },
+  })
+}
+
+/** What is spoken over a command's standard streams. `onLost`: the connection went away under it. */
+export function streamsOf(channel: Channel, onLost?: () => Promise<void>): DaemonStreams {
+  let isOutOfReach = false
+  const closed = channel.exit.then(async ({ lost }) => {
+    isOutOfReach = lost
+    if (lost) await onLost?.()
+  })
+  return {
     input: channel.stdin,
     output: channel.stdout,
     errorOutput: () => channel.errorOutput(),
     closed,
     isOutOfReach: () => isOutOfReach,
-    close() {
-      channel.close()
-      after()
-    },
-  })
+    close: () => channel.close(),
+  }
 }

@@ -18,12 +18,18 @@ export interface ConversationRequest {
   /** for `nix eval` */
   readonly nixArguments: readonly string[]
   readonly firstQuestion: string
+  /** that the first question needs; less there, and it is not answered */
+  readonly neededBytes: number
 }
 
 /** `json` is empty when Nix failed, and `errors` says why. */
 export interface Answer {
   readonly json: string
   readonly errors: string
+  /** derivations that were built for the evaluation (import from derivation) and that the errors name */
+  readonly builds: readonly string[]
+  /** of the memory of the builder, where there is too little for the question */
+  readonly availableBytes: number | undefined
 }
 
 /** What the builder once had is no longer whole, and was thrown away: everything has to be sent again. */
@@ -45,16 +51,20 @@ export class Conversation {
     this.#machine = machine
     this.#channel = channel
     this.#lines = new Lines(channel.stdout)
-    this.#log = new EvaluationLog(channel, about.events, about)
+    this.#log = new EvaluationLog(channel, about.events, { ...about, builder: machine.name })
     this.#signal = about.signal
   }
 
   /** Ships what the builder lacks and asks the first question; its answer is the first one. */
   static async begin(machine: Machine, request: ConversationRequest, about: About): Promise<Conversation> {
-    const { lock, sources, snapshots, firstQuestion, nixArguments } = request
-    const args = [lock, String(sources.length), ...sources.flat(), oneLine(firstQuestion), ...nixArguments]
+    const { lock, sources, snapshots, firstQuestion, neededBytes, nixArguments } = request
+    const needed = String(Math.ceil(neededBytes / 1024))
+    const args = [lock, String(sources.length), needed, ...sources.flat(), oneLine(firstQuestion), ...nixArguments]
     const channel = await machine.open({ argv: ['sh', '-c', evaluationScript, 'deploy', ...args] }, about.signal)
-    const conversation = new Conversation(machine, channel, { ...about, overridden: sources.length > 1 })
+    const conversation = new Conversation(machine, channel, {
+      ...about,
+      overridden: sources.some(([input, kind]) => input !== '-' && kind !== 'submodule' && kind !== 'fetched'),
+    })
     try {
       for (const snapshot of snapshots) await conversation.#send(snapshot, about.events)
       return conversation
@@ -67,11 +77,17 @@ export class Conversation {
   /** The answer to the oldest question that has none yet. */
   async answer(): Promise<Answer> {
     let json = ''
+    let availableBytes: number | undefined
     for (;;) {
       const line = await this.#next()
       const exit = /^exit (\d+)$/.exec(line)
-      if (exit) return { json: exit[1] === '0' ? json : '', errors: await this.#log.errors() }
-      if (line !== '') json = line
+      if (exit) {
+        const errors = await this.#log.errors()
+        return { json: exit[1] === '0' ? json : '', errors, builds: this.#log.buildsIn(errors), availableBytes }
+      }
+      const memory = /^memory (\d+)$/.exec(line)?.[1]
+      if (memory !== undefined) availableBytes = Number(memory) * 1024
+      else if (line !== '') json = line
     }
   }
 

@@ -1,18 +1,26 @@
 /** Evaluates configurations on a machine with a shell, git and Nix. */
 import { closest } from '../inventory/suggestion.ts'
+import type { InputSource } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
 import { parseToplevels, toplevelsOf } from '../nix/toplevels.ts'
-import { Problem } from '../problem.ts'
+import { Problem, partsOf } from '../problem.ts'
 import type { BuilderEvents, Evaluated, EvaluationOptions, EvaluationResult } from './builder.ts'
 import { type Answer, Conversation, MirrorBroken } from './conversation.ts'
-import { findSource, lockName, revisionOf, type Source, sourceArguments, untrackedWarning } from './shipment.ts'
+import { fetchHints, fetchInput } from './fetched-input.ts'
+import { groupsFor, memoryFor } from './memory.ts'
+import { findSources, lockName, revisionOf, type Source, sourceArguments, sourceWarnings } from './shipment.ts'
 import { upload } from './upload.ts'
 
 export interface Places {
   readonly here: Machine
-  readonly there: Machine
+  /** The builder: it is being logged in to while the sources are looked at here. */
+  there(): Promise<Machine>
+  /** Called when nothing speaks against the evaluation any more: the builder can be asked for more beside it. */
+  onBegin?(): void
   readonly flake: string
-  readonly inputs: ReadonlyMap<string, string>
+  readonly inputs: ReadonlyMap<string, InputSource>
+  /** Where the whole log of a failed build is, for a person. */
+  whereLogIs(derivation: string): string
 }
 
 export interface EvaluationRequest {
@@ -28,34 +36,47 @@ export async function evaluateOn(places: Places, request: EvaluationRequest): Pr
     return await attempt(places, request)
   } catch (error) {
     if (!(error instanceof MirrorBroken)) throw error
-    return await attempt(places, request)
   }
+  return await attempt(places, request).catch(async (error: unknown) => {
+    if (!(error instanceof MirrorBroken)) throw error
+    const { name } = await places.there()
+    throw new Problem(`${name} does not keep what git sends`, {
+      stage: 'evaluate',
+      hints: ['look at the disk with ~/.cache/deploy there'],
+    })
+  })
 }
 
 async function attempt(places: Places, request: EvaluationRequest): Promise<EvaluationResult> {
   const { events, signal } = request
-  const sources = await findSources(places, request)
+  const [finding, connecting] = await Promise.allSettled([allSources(places, request), places.there()])
+  const sources = finding.status === 'fulfilled' ? finding.value : []
   const snapshots = sources.flatMap(({ from }) => (from.kind === 'git' ? [from] : []))
   try {
+    if (connecting.status === 'rejected') throw connecting.reason
+    if (finding.status === 'rejected') throw finding.reason
     const [flake] = sources
     if (!flake) throw new Problem('there is no flake to evaluate', { stage: 'evaluate' })
-    for (const warning of sources.map(untrackedWarning)) if (warning) events.warning(warning)
-    events.progress(`sending the flake to ${places.there.name}`)
-    const shipped = await Promise.all(sources.map((source) => ship(places, source, signal)))
+    const there = connecting.value
+    places.onBegin?.()
+    for (const warning of sources.flatMap(sourceWarnings)) events.warning(warning)
+    events.progress(`sending the flake to ${there.name}`)
+    const shipped = await Promise.all(sources.map((source) => ship({ here: places.here, there }, source, signal)))
     const conversation = await Conversation.begin(
-      places.there,
+      there,
       {
         lock: lockName(flake),
         sources: shipped,
         snapshots,
         firstQuestion: toplevelsOf(request.configurations),
+        neededBytes: request.configurations.length > 1 ? memoryFor(request.configurations.length) : 0,
         nixArguments: nixArguments(request.options),
       },
       { events, signal },
     )
     try {
       events.progress('evaluating')
-      const configurations = await answers(conversation, request)
+      const configurations = await withHints(await answers(conversation, request, places), { sources, places, signal })
       const remote = flake.from.kind === 'reference'
       return { configurations, revision: remote ? await askedRevision(conversation) : revisionOf(flake) }
     } finally {
@@ -66,14 +87,44 @@ async function attempt(places: Places, request: EvaluationRequest): Promise<Eval
   }
 }
 
-async function findSources({ here, flake, inputs }: Places, { options, signal }: EvaluationRequest): Promise<Source[]> {
+/** The flake comes first. */
+async function allSources(places: Places, { options, events, signal }: EvaluationRequest): Promise<Source[]> {
+  const { here } = places
   // A later override of the same input replaces an earlier one, as with `nix`.
-  const overrides = new Map([...inputs, ...options.overrideInputs])
-  const wanted = [{ reference: flake }, ...[...overrides].map(([input, reference]) => ({ input, reference }))]
-  return await Promise.all(wanted.map((one) => findSource(here, one, signal)))
+  const inputs = new Map<string, InputSource>([...places.inputs, ...options.overrideInputs])
+  const found = await findSources(here, { reference: places.flake }, signal)
+  const [flake] = found
+  for (const [input, source] of inputs) {
+    if (typeof source === 'string') found.push(...(await findSources(here, { input, reference: source }, signal)))
+    else if (flake) {
+      events.progress(`fetching ${input} on this machine`)
+      found.push(await fetchInput(here, flake, input, signal))
+    }
+  }
+  return found
 }
 
-async function ship({ here, there }: Places, source: Source, signal: AbortSignal): Promise<string[]> {
+/** What could not be fetched is told with what to try. */
+async function withHints(
+  results: Map<string, Evaluated | Problem>,
+  { sources, places, signal }: { sources: readonly Source[]; places: Places; signal: AbortSignal },
+): Promise<Map<string, Evaluated | Problem>> {
+  const [flake] = sources
+  const fetched = sources.flatMap(({ input, apart }) => (apart?.kind === 'fetched' && input ? [input] : []))
+  for (const [name, problem] of results) {
+    if (!(problem instanceof Problem) || !flake) continue
+    const hints = await fetchHints(places.here, { flake, fetched, errors: problem.detail }, signal)
+    if (hints.length > 0)
+      results.set(name, new Problem(problem.message, { ...partsOf(problem), hints: [...problem.hints, ...hints] }))
+  }
+  return results
+}
+
+async function ship(
+  { here, there }: { here: Machine; there: Machine },
+  source: Source,
+  signal: AbortSignal,
+): Promise<string[]> {
   if (source.from.kind !== 'path') return sourceArguments(source)
   return sourceArguments(source, await upload(here, there, { directory: source.from.directory, signal }))
 }
@@ -86,26 +137,58 @@ export const nixArguments = ({ impure, showTrace, refresh, options }: Evaluation
   ...options.flatMap(([name, value]) => ['--option', name, value]),
 ]
 
+/** All in one evaluation; in several where the builder lacks the memory for that. */
 async function answers(
   conversation: Conversation,
-  { configurations, events }: EvaluationRequest,
+  request: EvaluationRequest,
+  { whereLogIs }: Places,
 ): Promise<Map<string, Evaluated | Problem>> {
+  const { configurations, events } = request
+  const read: Read = (name, answer) => evaluated(name, answer, whereLogIs)
   const together = await conversation.answer()
-  if (together.json !== '') return new Map(configurations.map((name) => [name, evaluated(name, together)]))
+  if (together.availableBytes === undefined)
+    return await answersFor(configurations, together, conversation, { events, read })
+  const results = new Map<string, Evaluated | Problem>()
+  for (const group of groupsFor(configurations, together.availableBytes)) {
+    events.progress(`evaluating ${group.join(', ')}: no memory for all ${configurations.length} at once`)
+    const answer = await conversation.ask(toplevelsOf(group))
+    for (const [name, result] of await answersFor(group, answer, conversation, { events, read }))
+      results.set(name, result)
+  }
+  return results
+}
+
+type Read = (name: string, answer: Answer) => Evaluated | Problem
+
+/** From the answer for all of them, or by asking for each when that was none. */
+async function answersFor(
+  configurations: readonly string[],
+  together: Answer,
+  conversation: Conversation,
+  { events, read }: { events: BuilderEvents; read: Read },
+): Promise<Map<string, Evaluated | Problem>> {
+  if (together.json !== '') return new Map(configurations.map((name) => [name, read(name, together)]))
   const [first] = configurations
-  if (configurations.length === 1 && first !== undefined) return new Map([[first, evaluated(first, together)]])
+  if (configurations.length === 1 && first !== undefined) return new Map([[first, read(first, together)]])
   // Is it the flake as a whole? Then nothing is gained by asking for each.
   const whole = await conversation.ask(toplevelsOf([]))
   const results = new Map<string, Evaluated | Problem>()
   for (const name of configurations) {
     if (whole.json !== '') events.progress(`evaluating ${name}`)
-    results.set(name, evaluated(name, whole.json === '' ? whole : await conversation.ask(toplevelsOf([name]))))
+    results.set(name, read(name, whole.json === '' ? whole : await conversation.ask(toplevelsOf([name]))))
   }
   return results
 }
 
-function evaluated(name: string, { json, errors }: Answer): Evaluated | Problem {
-  if (json === '') return new Problem(`evaluation of ${name} failed`, { stage: 'evaluate', detail: errors })
+function evaluated(
+  name: string,
+  { json, errors, builds }: Answer,
+  whereLogIs: Places['whereLogIs'],
+): Evaluated | Problem {
+  if (json === '') {
+    const hints = builds.map((derivation) => `built for the evaluation; ${whereLogIs(derivation)}`)
+    return new Problem(`evaluation of ${name} failed`, { stage: 'evaluate', detail: errors, hints })
+  }
   try {
     const { names, found } = parseToplevels(json)
     return found.get(name) ?? missing(name, names)

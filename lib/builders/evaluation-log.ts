@@ -19,11 +19,16 @@ export class EvaluationLog {
   #waiting: (() => void)[] = []
   #over = false
 
-  /** `overridden`: some inputs are given from outside the lock file. */
-  constructor(channel: Channel, events: BuilderEvents, { overridden }: { overridden: boolean }) {
+  /** `overridden`: some inputs are given from outside the lock file. `builder`: its name. */
+  constructor(channel: Channel, events: BuilderEvents, about: { overridden: boolean; builder: string }) {
     this.#events = events
-    this.#overridden = overridden
-    this.#activities = new Activities(events)
+    this.#overridden = about.overridden
+    this.#activities = new Activities({
+      log: (line) => events.log(line),
+      // Import from derivation: that an evaluation takes long is then no riddle.
+      progress: (text) =>
+        events.progress(text.startsWith('building ') ? `${text} on ${about.builder}, to evaluate` : text),
+    })
     channel.onErrorOutput((text) => this.#read(text))
     void channel.exit.then(() => {
       this.#over = true
@@ -35,6 +40,11 @@ export class EvaluationLog {
   async errors(): Promise<string> {
     while (this.#answers.length === 0 && !this.#over) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     return this.#answers.shift() ?? this.#errors.join('\n')
+  }
+
+  /** Those of its builds that an error names. */
+  buildsIn(errors: string): string[] {
+    return [...this.#activities.lastLines.keys()].filter((derivation) => errors.includes(derivation))
   }
 
   #read(text: string): void {

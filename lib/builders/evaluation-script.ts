@@ -10,7 +10,13 @@
  * When standard input ends, the control machine has lost interest or is gone, and what runs is ended: without a
  * terminal, nothing else tells a command that nobody waits for it.
  *
- * Arguments: a name for the lock; the number of sources; nine for each source (lib/builders/shipment.ts); the first
+ * A submodule is a repository in the tree of the one before it. From a clean tree Nix fetches it by its URL, as it does
+ * an input that the control machine has fetched: git is told to take both from the repositories of the objects.
+ *
+ * With less memory available than the first question needs, it says `memory KIBIBYTES` instead of an answer, and whoever
+ * asks can ask for less at once.
+ *
+ * Arguments: a name for the lock; the number of sources; the KiB that the first question needs; ten for each source (lib/builders/shipment.ts); the first
  * question; arguments of `nix eval`. A question is `metadata`, or a function of nixosConfigurations with record
  * separators for line ends.
  */
@@ -37,13 +43,16 @@ if command -v flock > /dev/null; then
 else
   turn=p$$ remove="$sources/*/tree-$1-p$$"
 fi
-name=$1-$turn count=$2
-shift 2
+name=$1-$turn count=$2 needed=$3
+shift 3
 trap 'cd / && rm -rf $remove' EXIT
 trap 'exit 143' HUP INT TERM
 
 mirror() {
-  if [ -e "$store/ready" ]; then return; fi
+  fresh=
+  # After a power cut it may be there with empty files.
+  if [ -e "$store/ready" ] && ours -C "$store" rev-parse -q --is-bare-repository > /dev/null 2>&1; then return; fi
+  fresh=yes
   rm -rf "$store" && ours init -q --bare --template= "$store" && mkdir -p "$store/info" &&
     echo '* -text -filter -ident !working-tree-encoding' > "$store/info/attributes" && : > "$store/ready"
 }
@@ -52,7 +61,8 @@ work_tree() {
   rm -rf "$tree" && ours -c init.defaultBranch=deploy init -q --template= "$tree" &&
     mkdir -p "$tree/.git/objects/info" && printf '%s\n' "$store/objects" > "$tree/.git/objects/info/alternates" &&
     printf '\t%s\n' 'autocrlf = false' 'attributesFile = /dev/null' 'fsmonitor = false' 'untrackedCache = false' \
-      'splitIndex = false' 'logAllRefUpdates = false' >> "$tree/.git/config"
+      'splitIndex = false' 'logAllRefUpdates = false' >> "$tree/.git/config" &&
+    printf '%s\n' '[submodule]' '	active = .' '[remote "origin"]' "	url = $origin" >> "$tree/.git/config"
 }
 check_out() (
   cd "$tree" 2> /dev/null || exit 1
@@ -108,29 +118,89 @@ remember() {
 }
 # One at a time for each source, so that what somebody else sends at this moment is not sent twice.
 receive() {
-  place=$sources/$where store=$sources/$where/git tree=$sources/$where/tree-$name
+  place=$sources/$where store=$sources/$where/git
+  case $kind in
+    submodule) tree=$outer/$query ;;
+    *) tree=$sources/$where/tree-$name ;;
+  esac
   mkdir -p "$place" && touch "$place" && exec 8> "$place/lock" || end no-room
   if command -v flock > /dev/null; then flock 8; fi
   mirror || end no-room
   if [ -n "$boundary" ]; then printf '%s\n' $boundary > "$store/shallow"; fi
   known
   say send
-  ours -C "$store" index-pack --stdin --fix-thin <&3 > /dev/null || end no-pack
+  if ! ours -C "$store" index-pack --stdin --fix-thin <&3 > /dev/null; then
+    # What it has may not be what it says that it has.
+    rm -rf "$store" "$tree"
+    if [ "$fresh" = yes ]; then end no-pack; else end incomplete; fi
+  fi
   if remember; then
     exec 8>&-
+    if [ "$kind" = fetched ]; then return; fi
     if check_out 2> /dev/null || { work_tree && check_out; }; then return; fi
   fi
   rm -rf "$store" "$tree"
   end incomplete
 }
 
+# Relative URLs of submodules start from the remote's; it is there for that only.
+origin=https://deploy.invalid/1/2/3/4/5/6/7/8/tree
+GIT_CONFIG_COUNT=0
+setting() { # NAME VALUE
+  export "GIT_CONFIG_KEY_$GIT_CONFIG_COUNT=$1" "GIT_CONFIG_VALUE_$GIT_CONFIG_COUNT=$2"
+  GIT_CONFIG_COUNT=$((GIT_CONFIG_COUNT + 1))
+}
+from_base() { # URL RELATIVE
+  base=$1 rest=$2
+  while :; do
+    case $rest in
+      ../*) base=$(dirname -- "$base") rest=$(printf '%s' "$rest" | cut -c 4-) ;;
+      ./*) rest=$(printf '%s' "$rest" | cut -c 3-) ;;
+      *) break ;;
+    esac
+  done
+  printf '%s/%s' "$base" "$rest"
+}
+# Under all the names that Nix may have for it.
+fetched_from_store() { # URL
+  if [ -z "$1" ]; then return; fi
+  case $1 in
+    ./* | ../*)
+      setting "url.$store.insteadOf" "$(from_base "$origin" "$1")"
+      # Before Nix 2.20 it starts from the tree itself, and git takes no other name for a path.
+      sibling=$(printf '%s' "$1" | cut -c 4-)
+      case $sibling in */* | git | lock | tree-* | shallow) ;; *) ln -sfn "$store" "$(dirname -- "$outer")/$sibling" ;; esac ;;
+    *://* | /*) setting "url.$store.insteadOf" "$1" ;;
+    *)
+      setting "url.$store.insteadOf" "$1"
+      setting "url.$store.insteadOf" "ssh://$(printf '%s' "$1" | sed 's,:,/,')" ;;
+  esac
+  # A clone by git is refused otherwise, because others may own a repository: this one is ours.
+  setting protocol.file.allow always
+  if ours -C "$store" cat-file -e "$input^{commit}" 2> /dev/null; then
+    ours -C "$store" update-ref "refs/deploy/heads/$input" "$input"
+    case $kind in
+      fetched) branch=$query ;;
+      *) branch=refs/heads/deploy ;;
+    esac
+    ours -C "$store" update-ref "$branch" "$input"
+    case $branch in refs/heads/*) ours -C "$store" symbolic-ref HEAD "$branch" ;; esac
+  fi
+}
+
 flake=
 while [ "$count" -gt 0 ]; do
   input=$1 kind=$2 where=$3 head=$4 staged=$5 worktree=$6 boundary=$7 emptied=$8 query=$9
   shift 9
+  url=$1
+  shift
   count=$((count - 1))
   case $kind in
-    git) receive; reference=git+file://$tree$query ;;
+    submodule | fetched)
+      receive
+      fetched_from_store "$url"
+      continue ;;
+    git) receive; outer=$tree reference=git+file://$tree$query ;;
     path) remove="$remove $where"; reference=path:$where/source$query ;;
     *) reference=$where ;;
   esac
@@ -140,6 +210,7 @@ done
 # A source that is in the store is on the disk: after a power cut an empty one would count as valid, and could never be
 # evaluated again (https://github.com/NixOS/nix/issues/11457). Before Nix 2.25 a warning, which nobody is shown.
 run() {
+  if [ "$GIT_CONFIG_COUNT" -gt 0 ]; then export GIT_CONFIG_COUNT; fi
   nix --option fsync-store-paths true --extra-experimental-features 'nix-command flakes' --log-format internal-json "$@" 3<&- &
   nix=$!
   { while read -r line; do :; done; kill "$nix"; sleep 2; kill -KILL "$nix"; } <&3 > /dev/null 2>&1 9>&- &
@@ -152,6 +223,12 @@ run() {
 }
 question=$1
 shift
+available=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB$/\1/p' /proc/meminfo 2> /dev/null)
+if [ -n "$available" ] && [ "$available" -lt "$needed" ]; then
+  printf '\036\n' >&2
+  printf 'memory %s\nexit 75\n' "$available"
+  IFS= read -r question <&3 || exit
+fi
 while :; do
   if [ "$question" = metadata ]; then
     run flake metadata --json --no-write-lock-file "$flake"

@@ -5,8 +5,7 @@ import type { BuilderSurroundings } from './surroundings.ts'
 export function localNix(name: string, { here, source }: BuilderSurroundings): NixMachine {
   // Whoever made `here` closes it.
   const thisMachine = { ...here, name: 'this machine', close: async () => {} }
-  return {
-    ...nixMachine({ name, here, ...source, connect: async () => thisMachine }),
-    whereLogIs: (derivation) => `see the whole log: nix log ${derivation}`,
-  }
+  const whereLogIs = (derivation: string) => `see the whole log: nix log ${derivation}`
+  // Nothing is slow between programs of one machine.
+  return { ...nixMachine({ name, here, ...source, whereLogIs, connect: async () => thisMachine }), shell: undefined }
 }

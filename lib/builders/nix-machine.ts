@@ -1,8 +1,11 @@
 /** A machine with a shell, git and Nix: it gets the flake's source, evaluates and builds. */
+import type { InputSource } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
+import { queryClosure } from '../nix/serve-protocol.ts'
+import type { PathInfo, Store } from '../nix/store.ts'
 import type { StorePath } from '../nix/store-path.ts'
-import type { BootFile, BuildStore, Evaluator } from './builder.ts'
-import { connectionBy, openDaemon } from './connection.ts'
+import type { BootFile, BuildStore, EvaluationOptions, Evaluator } from './builder.ts'
+import { connectionBy, openDaemon, streamsOf } from './connection.ts'
 import { evaluateOn } from './evaluate.ts'
 
 export interface NixMachineParts {
@@ -14,22 +17,31 @@ export interface NixMachineParts {
   readonly here: Machine
   /** A directory here (absolute) or any flake reference. */
   readonly flake: string
-  /** Inputs of the flake that are given from here: name to directory (absolute) or reference. */
-  readonly inputs: ReadonlyMap<string, string>
+  /** Inputs of the flake that are given from here. */
+  readonly inputs: ReadonlyMap<string, InputSource>
+  whereLogIs?: BuildStore['whereLogIs']
 }
 
 export type NixMachine = Evaluator & BuildStore
 
 // Nix may be outside the search path of a shell that is no login shell (a multi-user installation on another system).
-const daemonScript = `PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
-exec nix-daemon --stdio`
+// What was built before is on the disk soon: after a power cut, Nix would trust paths that are cut short
+// (https://github.com/NixOS/nix/issues/11457), and fsync-store-paths is the builder's own setting.
+const path = 'PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin'
+const daemonScript = `${path}
+{ sync -f /nix/store || sync; } < /dev/null > /dev/null 2>&1 &
+exec nix-daemon --stdio "$@"`
+const serveScript = `${path}
+exec nix-store --serve`
 
 const bootFilesScript = `for part in kernel initrd; do
   [ ! -e "$1/$part" ] || echo "$(wc -c < "$1/$part")" "$(readlink -f "$1/$part")"
 done`
 
-export function nixMachine({ name, connect, here, flake, inputs }: NixMachineParts): NixMachine {
-  const { machine, close } = connectionBy(connect)
+export function nixMachine({ name, connect, here, flake, inputs, ...parts }: NixMachineParts): NixMachine {
+  const { machine, leave, close } = connectionBy(connect)
+  const whereLogIs =
+    parts.whereLogIs ?? ((derivation: string) => `see the whole log: nix log ${derivation} (on ${name})`)
 
   async function bootFiles(toplevel: StorePath, signal: AbortSignal): Promise<BootFile[] | undefined> {
     const there = await machine(signal)
@@ -41,15 +53,57 @@ export function nixMachine({ name, connect, here, flake, inputs }: NixMachinePar
     })
   }
 
+  async function openNew(signal: AbortSignal, settings: EvaluationOptions['options'] = []): Promise<Store> {
+    const there = await machine(signal)
+    const options = settings.flatMap(([setting, value]) => ['--option', setting, value])
+    const argv = ['sh', '-c', daemonScript, 'nix-daemon', ...options]
+    const onLost = () => {
+      ready = undefined
+      return leave(there)
+    }
+    const store = await openDaemon(there, argv, signal, { onLost })
+    return {
+      ...store,
+      // A turn for each level of the graph takes seconds on a long line.
+      queryClosure: (paths) => closureByServe(paths, there, signal).catch(() => store.queryClosure(paths)),
+    }
+  }
+
+  /** Opened beside the evaluation, whose length hides the turns that it takes. */
+  let ready: Promise<Store | undefined> | undefined
+
+  async function dropReady(): Promise<void> {
+    const store = await ready
+    ready = undefined
+    store?.close()
+  }
+
   return {
     name,
     async evaluate(configurations, options, events, signal) {
-      const there = await machine(signal)
-      return await evaluateOn({ here, there, flake, inputs }, { configurations, options, events, signal })
+      await dropReady()
+      const onBegin = () => {
+        ready = openNew(signal, options.options).catch(() => undefined)
+      }
+      const places = { here, there: () => machine(signal), onBegin, flake, inputs, whereLogIs }
+      return await evaluateOn(places, { configurations, options, events, signal })
     },
-    openStore: async (signal) => openDaemon(await machine(signal), ['sh', '-c', daemonScript], signal),
+    async openStore(signal: AbortSignal, settings: EvaluationOptions['options'] = []) {
+      const taken = ready
+      ready = undefined
+      return (await taken) ?? (await openNew(signal, settings))
+    },
     bootFiles,
-    whereLogIs: (derivation) => `see the whole log: nix log ${derivation} (on ${name})`,
-    close,
+    whereLogIs,
+    shell: { machine, serve: serveScript },
+    async close() {
+      await dropReady()
+      await close()
+    },
   }
+}
+
+async function closureByServe(paths: readonly StorePath[], there: Machine, signal: AbortSignal): Promise<PathInfo[]> {
+  const channel = await there.open({ argv: ['sh', '-c', serveScript] }, signal)
+  return await queryClosure(streamsOf(channel), paths)
 }

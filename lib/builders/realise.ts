@@ -9,7 +9,7 @@ export interface RealiseParts {
   readonly store: Store
   /** Brings derivations into the store that it lacks. */
   supply(missing: readonly DerivationPath[]): Promise<void>
-  readonly about: Pick<BuildStore, 'whereLogIs' | 'ownWords'>
+  readonly about: Pick<BuildStore, 'name' | 'whereLogIs' | 'ownWords'>
 }
 
 /** Failed builds are values; rejects when the builder itself fails. */
@@ -77,7 +77,12 @@ function outcome(built: BuildResult, { parts, activities, said }: Told): StorePa
   return new Problem(`build of ${name} failed`, {
     stage: 'build',
     detail: [message, ...logs].join('\n'),
-    hints: failed.map(([one]) => parts.about.whereLogIs(one)),
+    hints: [
+      ...failed.map(([one]) => parts.about.whereLogIs(one)),
+      ...(/timed out after/.test(words)
+        ? [`the limit is \`timeout\` or \`max-silent-time\`: of --option, or of nix.conf on ${parts.about.name}`]
+        : []),
+    ],
   })
 }
 

@@ -11,13 +11,73 @@ export interface Source {
   readonly from: GitSnapshot | PlainSnapshot | { readonly kind: 'reference'; readonly reference: string }
   /** What is left to tell Nix about it: `?dir=hosts`. */
   readonly query: string
+  /** Set of what Nix fetches by a URL: git on the builder is told to take it from what was sent. */
+  readonly apart?: Apart
+}
+
+interface Apart {
+  /** A submodule comes after the repository that it is in. */
+  readonly kind: 'submodule' | 'fetched'
+  /** of a submodule: the way from the top of the outermost repository; of what was fetched: its branch or tag */
+  readonly place: string
+  /** the one that Nix wants */
+  readonly commit: string
+  /** as .gitmodules or flake.lock says it */
+  readonly url: string
 }
 
 /** Directories that are no git repository are sent whole each time. */
 const largestDirectory = 256 * 1024
 
-/** Looks at where a flake or an input comes from. What is on this machine is described as it is at this moment. */
-export async function findSource(
+/**
+ * Looks at where a flake or an input comes from. What is on this machine is described as it is at this moment.
+ * Submodules follow, where Nix is to look at them.
+ */
+export async function findSources(
+  here: Machine,
+  wanted: { input?: string; reference: string },
+  signal: AbortSignal,
+): Promise<Source[]> {
+  const source = await findSource(here, wanted, signal)
+  const { from } = source
+  if (from.kind !== 'git' || !wantsSubmodules(from, wanted.reference)) return [source]
+  try {
+    return [source, ...(await findSubmodules(here, from, { input: source.input, below: '' }, signal))]
+  } catch (error) {
+    from.close()
+    throw error
+  }
+}
+
+const wantsSubmodules = (from: GitSnapshot, reference: string): boolean => {
+  const parsed = parseFlakeReference(reference)
+  const asked = parsed.kind === 'local' ? parsed.parameters.get('submodules') : undefined
+  return asked === undefined ? from.wantsSubmodules : !['0', 'false'].includes(asked)
+}
+
+async function findSubmodules(
+  here: Machine,
+  around: GitSnapshot,
+  { input, below }: { input: string | undefined; below: string },
+  signal: AbortSignal,
+): Promise<Source[]> {
+  const found: Source[] = []
+  try {
+    for (const { path, commit, url } of around.submodules) {
+      const from = await snapshot(here, { directory: `${around.top}/${path}`, as: 'input', also: commit }, signal)
+      if (from.kind !== 'git') continue
+      const place = `${below}${path}`
+      found.push({ input, from, query: '', apart: { kind: 'submodule', place, commit, url } })
+      found.push(...(await findSubmodules(here, from, { input, below: `${place}/` }, signal)))
+    }
+    return found
+  } catch (error) {
+    for (const { from } of found) if (from.kind === 'git') from.close()
+    throw error
+  }
+}
+
+async function findSource(
   here: Machine,
   wanted: { input?: string; reference: string },
   signal: AbortSignal,
@@ -31,7 +91,6 @@ export async function findSource(
   const from = await snapshot(here, { directory, as }, signal)
   try {
     if (from.kind === 'path') refuseLarge(from)
-    else refuseSubmodules(from, parameters)
     const below = [from.kind === 'git' ? from.prefix.replace(/\/$/, '') : '', subdirectory].filter(
       (part) => part !== '',
     )
@@ -43,13 +102,18 @@ export async function findSource(
   }
 }
 
-/** The nine arguments of a source for the evaluation script. `uploaded` is where a plain directory was unpacked. */
-export function sourceArguments({ input, from, query }: Source, uploaded = ''): string[] {
+/**
+ * The ten arguments of a source for the evaluation script. `uploaded` is where a plain directory was unpacked. Of what
+ * stands apart the first is the commit that is wanted of it, the last but one its place, and the last its URL.
+ */
+export function sourceArguments({ input, from, query, apart }: Source, uploaded = ''): string[] {
   const name = input ?? '-'
-  if (from.kind === 'reference') return [name, 'reference', from.reference, '', '', '', '', '', '']
-  if (from.kind === 'path') return [name, 'path', uploaded, '', '', '', '', '', query]
+  if (from.kind === 'reference') return [name, 'reference', from.reference, '', '', '', '', '', '', '']
+  if (from.kind === 'path') return [name, 'path', uploaded, '', '', '', '', '', query, '']
   const { head = '-', staged, worktree, boundary, emptied } = from
-  return [name, 'git', keyOf(from.identity), head, staged, worktree, boundary.join(' '), emptied.join('\n'), query]
+  const trees = [keyOf(from.identity), head, staged, worktree, boundary.join(' '), emptied.join('\n')]
+  if (apart) return [apart.commit, apart.kind, ...trees, apart.place, apart.url]
+  return [name, 'git', ...trees, query, '']
 }
 
 /** A name for a file on the builder that stands for something long and private. */
@@ -65,8 +129,18 @@ export function revisionOf({ from }: Source): string | undefined {
   return from.dirty ? `${from.head}-dirty` : from.head
 }
 
-/** Files that a person may believe to be in the flake, or undefined when there are none. */
-export function untrackedWarning({ from }: Source): string | undefined {
+/** What a person may believe to be in the flake, one line each. */
+export function sourceWarnings(source: Source): string[] {
+  return [untrackedWarning(source), absentWarning(source)].filter((line) => line !== undefined)
+}
+
+function absentWarning({ from, query, apart }: Source): string | undefined {
+  if (from.kind !== 'git' || from.absentSubmodules.length === 0) return undefined
+  if (!apart && !from.wantsSubmodules && !/[?&]submodules=(1|true)/.test(query)) return undefined
+  return `${from.absentSubmodules.join(', ')} in ${from.top} is not checked out: the builder has to fetch it itself`
+}
+
+function untrackedWarning({ from }: Source): string | undefined {
   if (from.kind !== 'git' || from.untracked.count === 0) return undefined
   const { names, count } = from.untracked
   const more = count > names.length ? ` and ${count - names.length} more` : ''
@@ -82,15 +156,6 @@ function refuseLarge({ directory, kibibytes }: PlainSnapshot): void {
       'make it a git repository (git init, git add): then only changes are sent',
       'move what does not belong to the flake (images, virtual machines, build results) out of it',
     ],
-  })
-}
-
-function refuseSubmodules(from: GitSnapshot, parameters: ReadonlyMap<string, string>): void {
-  const wanted = parameters.get('submodules')
-  if (!from.hasSubmodules || wanted === undefined || wanted === '0' || wanted === 'false') return
-  throw new Problem(`${from.top} has submodules, and they can't be sent to a builder yet`, {
-    stage: 'evaluate',
-    hints: ['make the submodule an input of the flake, and name its directory under `inputs:` in hosts.yaml'],
   })
 }
 

@@ -1,3 +1,12 @@
+/** The end of the conversation. */
+export const packing = String.raw`while IFS= read -r have && [ -n "$have" ]; do printf '%s\n' "$have"; done > "$tmp/haves"
+{ printf '%s\n' $head $also "$staged" "$worktree"; cat "$tmp/haves"; } > "$tmp/revisions"
+export GIT_ALTERNATE_OBJECT_DIRECTORIES=$tmp/git/objects
+# A line that is no object makes the second program fail when the first one did.
+{ theirs rev-list --objects-edge-aggressive --ignore-missing --stdin < "$tmp/revisions" || echo failed; } |
+  theirs pack-objects --delta-base-offset --stdout -q
+`
+
 /**
  * The part of shipping that runs on the control machine, with git alone.
  *
@@ -9,9 +18,11 @@
  * as the bytes of the work tree.
  *
  * Arguments: the directory, and `flake` (the nearest flake.nix upwards counts, as for `nix`), `input`, or `plain` (a
- * git repository is taken as a directory).
+ * git repository is taken as a directory); then a commit that is wanted as well, if it is there.
  */
 export const snapshotScript = String.raw`set -u
+also=
+if [ $# -gt 2 ]; then also=$3; fi
 field() { printf '%s %s\n' "$1" "$2"; }
 end() { field "$@"; echo; exit 0; }
 there() { (cd -- "$1" 2>/dev/null && pwd -P); }
@@ -63,7 +74,16 @@ if [ -n "$head" ]; then field head "$head"; fi
 if [ "$(theirs rev-parse --is-shallow-repository)" = true ]; then
   while read -r commit; do field boundary "$commit"; done < "$(theirs rev-parse --git-path shallow)"
 fi
-if theirs ls-files --stage | grep -q '^160000 '; then field submodules yes; fi
+theirs ls-files --stage | sed -n 's/^160000 \([0-9a-f]*\) 0[[:space:]]/\1 /p' | while read -r commit name; do
+  # One that is not checked out has nothing to send.
+  if [ -e "$name/.git" ]; then field submodule "$commit $name"; else field absent-submodule "$name"; fi
+done
+if [ -f .gitmodules ]; then
+  theirs config --file .gitmodules --get-regexp '^submodule\..*\.(path|url)$' | while IFS= read -r line; do
+    field module "$line"
+  done
+fi
+if grep -qs 'submodules *= *true' "$dir/flake.nix"; then field wants-submodules yes; fi
 if [ "$2" = flake ] && [ -z "$(theirs --literal-pathspecs ls-files -- "$prefix"flake.nix)" ]; then
   field problem untracked-flake
 fi
@@ -99,10 +119,4 @@ field staged "$staged"
 field worktree "$worktree"
 echo
 
-while IFS= read -r have && [ -n "$have" ]; do printf '%s\n' "$have"; done > "$tmp/haves"
-{ printf '%s\n' $head "$staged" "$worktree"; cat "$tmp/haves"; } > "$tmp/revisions"
-export GIT_ALTERNATE_OBJECT_DIRECTORIES=$tmp/git/objects
-# A line that is no object makes the second program fail when the first one did.
-{ theirs rev-list --objects-edge-aggressive --ignore-missing --stdin < "$tmp/revisions" || echo failed; } |
-  theirs pack-objects --delta-base-offset --stdout -q
-`
+${packing}`

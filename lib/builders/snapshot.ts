@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import type { Channel, Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 import { Lines } from './lines.ts'
+import { fetchedScript } from './fetched-script.ts'
 import { snapshotScript } from './snapshot-script.ts'
 
 export interface GitSnapshot {
@@ -25,7 +26,12 @@ export interface GitSnapshot {
   readonly emptied: readonly string[]
   /** the commits whose parents a shallow clone lacks */
   readonly boundary: readonly string[]
-  readonly hasSubmodules: boolean
+  /** those that are checked out: where, which commit the index names, and the URL of .gitmodules */
+  readonly submodules: readonly { readonly path: string; readonly commit: string; readonly url: string }[]
+  /** where those are that are not */
+  readonly absentSubmodules: readonly string[]
+  /** flake.nix says that it wants them */
+  readonly wantsSubmodules: boolean
   /** files (directories end in a slash) that are not part of the flake: some of them, and how many there are */
   readonly untracked: { readonly names: readonly string[]; readonly count: number }
   /** Everything that isn't reachable from these (`^REVISION`, unknown ones are ignored), as a pack. Only once. */
@@ -38,24 +44,41 @@ export interface PlainSnapshot {
   readonly identity: string
   readonly directory: string
   readonly kibibytes: number
+  close(): void
 }
 
 export interface SnapshotRequest {
   readonly directory: string
   /** `flake`: the nearest flake.nix upwards counts. `plain`: a git repository is taken as a directory. */
   readonly as: 'flake' | 'input' | 'plain'
+  /** A commit that is sent as well, if it is there. */
+  readonly also?: string
 }
 
 /** Rejects with a Problem when there is no such directory, no flake in it, or git refuses. */
-export async function snapshot(here: Machine, request: SnapshotRequest, signal: AbortSignal) {
-  const argv = ['sh', '-c', snapshotScript, 'deploy', request.directory, request.as]
-  const channel = await here.open({ argv }, signal)
+export async function snapshot(here: Machine, { directory, as, also = '' }: SnapshotRequest, signal: AbortSignal) {
+  const argv = ['sh', '-c', snapshotScript, 'deploy', directory, as, also]
+  const taken = await described(await here.open({ argv }, signal), directory, signal)
+  if (taken.kind === 'path') taken.close()
+  return taken
+}
+
+/** A commit of a repository elsewhere, fetched by the git of this machine. `key`: a name for its repository here. */
+export async function fetchedCommit(
+  here: Machine,
+  { url, rev, ref = '', key }: { url: string; rev: string; ref: string | undefined; key: string },
+  signal: AbortSignal,
+) {
+  const argv = ['sh', '-c', fetchedScript, 'deploy', url, rev, ref, key]
+  return await described(await here.open({ argv }, signal), url, signal)
+}
+
+/** `what`: for the words of a Problem. */
+async function described(channel: Channel, what: string, signal: AbortSignal) {
   try {
     const lines = new Lines(channel.stdout)
     const fields = await readFields(lines, channel)
-    const taken = fromFields(fields, request, (haves) => packFrom(channel, lines, haves), channel)
-    if (taken.kind === 'path') channel.close()
-    return taken
+    return fromFields(fields, what, (haves) => packFrom(channel, lines, haves), channel)
   } catch (error) {
     channel.close()
     signal.throwIfAborted()
@@ -82,17 +105,18 @@ async function readFields(lines: Lines, channel: Channel): Promise<(name: string
 
 function fromFields(
   fields: (name: string) => string[],
-  request: SnapshotRequest,
+  what: string,
   pack: (haves: readonly string[]) => Promise<Readable>,
   channel: Channel,
 ): GitSnapshot | PlainSnapshot {
   const [problem] = fields('problem')
-  if (problem !== undefined) throw refusal(problem, fields('directory')[0] ?? request.directory)
+  if (problem !== undefined) throw refusal(problem, fields('directory')[0] ?? what, channel)
   const owner = fields('owner').join()
   const [kibibytes] = fields('kibibytes')
   if (kibibytes !== undefined) {
     const directory = fields('directory').join()
-    return { kind: 'path', identity: `${owner}:${directory}`, directory, kibibytes: Number(kibibytes) }
+    const close = () => channel.close()
+    return { kind: 'path', identity: `${owner}:${directory}`, directory, kibibytes: Number(kibibytes), close }
   }
   const boundary = fields('boundary')
   const top = fields('top').join()
@@ -108,11 +132,27 @@ function fromFields(
     dirty: fields('dirty').length > 0,
     emptied: fields('emptied'),
     boundary,
-    hasSubmodules: fields('submodules').length > 0,
+    submodules: submodulesOf(fields),
+    absentSubmodules: fields('absent-submodule'),
+    wantsSubmodules: fields('wants-submodules').length > 0,
     untracked: { names: fields('untracked'), count: Number(fields('untracked-count').join()) },
     pack,
     close: () => channel.close(),
   }
+}
+
+/** A link `COMMIT PATH`, and lines of .gitmodules, `submodule.NAME.path PATH` and `submodule.NAME.url URL`. */
+function submodulesOf(fields: (name: string) => string[]): GitSnapshot['submodules'] {
+  const modules = new Map(fields('module').map((line) => [line.split(' ', 1)[0] ?? '', line.replace(/^\S+ /, '')]))
+  const urls = new Map(
+    [...modules].flatMap(([key, path]) =>
+      key.endsWith('.path') ? [[path, modules.get(key.replace(/path$/, 'url')) ?? ''] as const] : [],
+    ),
+  )
+  return fields('submodule').map((line) => {
+    const path = line.replace(/^\S+ /, '')
+    return { path, commit: line.split(' ', 1)[0] ?? '', url: urls.get(path) ?? '' }
+  })
 }
 
 async function packFrom(channel: Channel, lines: Lines, haves: readonly string[]): Promise<Readable> {
@@ -127,8 +167,24 @@ async function packFrom(channel: Channel, lines: Lines, haves: readonly string[]
   return Readable.from(bytes(), { objectMode: false })
 }
 
-function refusal(problem: string, directory: string): Problem {
+function refusal(problem: string, directory: string, channel: Channel): Problem {
   switch (problem) {
+    case 'unfetched':
+      return new Problem(`git could not fetch ${directory} on this machine`, {
+        stage: 'evaluate',
+        detail: channel.errorOutput().trim(),
+        hints: [`does this work here, without asking for anything? git ls-remote ${directory}`],
+      })
+    case 'gone':
+      return new Problem(`${directory} has no longer the commit that flake.lock names`, {
+        stage: 'evaluate',
+        hints: ['update the input: nix flake update; or push that commit again'],
+      })
+    case 'no-room':
+      return new Problem("can't keep inputs in ~/.cache/deploy on this machine", {
+        stage: 'evaluate',
+        detail: channel.errorOutput().trim(),
+      })
     case 'missing':
       return new Problem(`${directory} is not a directory`, { stage: 'evaluate' })
     case 'no-flake':

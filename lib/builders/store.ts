@@ -32,7 +32,7 @@ export function remoteStore(
   async function openStore(signal: AbortSignal): Promise<Store> {
     const machine = await connect(signal)
     try {
-      return await openDaemon(machine, daemon, signal, () => void machine.close())
+      return await openDaemon(machine, daemon, signal, { after: () => void machine.close() })
     } catch (error) {
       void machine.close()
       throw spec.token && error instanceof Problem && error.kind === 'failed' ? withTokenHints(error) : error

@@ -1,7 +1,7 @@
 /** Work on hosts, with its progress shown as the terminal allows. */
 import type { Report } from '../deployment/event.ts'
 import type { Tools } from '../deployment/tools.ts'
-import type { Host, Inventory } from '../inventory/inventory.ts'
+import type { Inventory } from '../inventory/inventory.ts'
 import { wrapped } from '../screen/width.ts'
 import type { ControlMachine } from './control-machine.ts'
 import { manyHostsProgress } from './many-hosts-progress.ts'
@@ -11,7 +11,8 @@ import type { Audience, Progress } from './progress.ts'
 
 export interface Work {
   readonly inventory: Inventory
-  readonly hosts: readonly Host[]
+  /** what progress is shown of */
+  readonly hosts: readonly { readonly name: string }[]
   readonly verbose: boolean | undefined
 }
 

@@ -98,7 +98,7 @@ function failureLines(name: string, problem: Problem, room: Room): Line[] {
 }
 
 /** Somebody who pressed Ctrl-C is told so, unless there is something worse to tell. */
-const codeOf = (
+export const codeOf = (
   { kinds, someInternal }: { kinds: readonly OutcomeKind[]; someInternal: boolean },
   { signal }: ControlMachine,
 ): number => {

@@ -7,7 +7,7 @@ import { padded } from '../screen/width.ts'
 import { hostWidth, outcomeLine } from './outcome-lines.ts'
 import { warningLine } from './problem-lines.ts'
 import type { Audience, Progress } from './progress.ts'
-import { type Doing, underWay } from './under-way.ts'
+import { type Doing, textAge, underWay } from './under-way.ts'
 
 const everyHost = 'all hosts'
 const stageWidth = Math.max(...stages.map((stage) => stage.length))
@@ -18,11 +18,16 @@ export function manyHostsProgress({ hosts, verbose }: Pick<Audience, 'hosts' | '
   const doing = underWay()
   let done = 0
 
-  const described = ({ host, stage, since, text }: Doing, now: number): Line => [
-    `${padded(host || everyHost, width)}  ${padded(stage, stageWidth)}  `,
-    quiet(padded(formatDuration(now - since), 6)),
-    ...(text ? [`  ${text}`] : []),
-  ]
+  const described = (one: Doing, now: number): Line => {
+    const { host, stage, since, text } = one
+    const age = textAge(one, now)
+    return [
+      `${padded(host || everyHost, width)}  ${padded(stage, stageWidth)}  `,
+      quiet(padded(formatDuration(now - since), 6)),
+      ...(text ? [`  ${text}`] : []),
+      ...(age === undefined ? [] : [quiet(` ${formatDuration(age)}`)]),
+    ]
+  }
 
   return {
     take(event, now) {

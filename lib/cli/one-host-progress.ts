@@ -5,7 +5,7 @@ import { exitCode } from '../deployment/outcome.ts'
 import { bad, good, type Line, quiet } from '../screen/line.ts'
 import { warningLine } from './problem-lines.ts'
 import type { Audience, Progress } from './progress.ts'
-import { type Doing, underWay } from './under-way.ts'
+import { type Doing, textAge, underWay } from './under-way.ts'
 
 export function oneHostProgress({ verbose }: Pick<Audience, 'verbose'>): Progress {
   const doing = underWay()
@@ -21,11 +21,16 @@ export function oneHostProgress({ verbose }: Pick<Audience, 'verbose'>): Progres
   }
 }
 
-const described = ({ stage, since, text, isNote }: Doing, now: number): Line => [
-  `${stage} `,
-  quiet(formatDuration(now - since)),
-  ...(text && !isNote ? [`  ${text}`] : []),
-]
+function described(doing: Doing, now: number): Line {
+  const { stage, since, text, isNote } = doing
+  const age = textAge(doing, now)
+  return [
+    `${stage} `,
+    quiet(formatDuration(now - since)),
+    ...(text && !isNote ? [`  ${text}`] : []),
+    ...(age === undefined || isNote ? [] : [quiet(` ${formatDuration(age)}`)]),
+  ]
+}
 
 /** A stage that ended in a roll back failed; so did the last one before a bad outcome, unless it was to roll back. */
 function wentWell(ended: Doing, event: DeploymentEvent): boolean {

@@ -11,7 +11,16 @@ export interface Doing {
   readonly text: string
   /** that was a note, which may have a line of its own */
   readonly isNote: boolean
+  /** when that was first told in this stage, milliseconds */
+  readonly textSince: number
 }
+
+/** From then on it is told how long something has been going on. */
+const longMs = 10_000
+
+/** How long the last that was heard of it has been going on, where the time of the stage doesn't say so. */
+export const textAge = ({ text, textSince, since }: Doing, now: number): number | undefined =>
+  text !== '' && now - textSince >= longMs && textSince - since >= longMs / 10 ? now - textSince : undefined
 
 export interface UnderWay {
   /** In the order in which they began. */
@@ -23,6 +32,15 @@ export interface UnderWay {
 /** `''` stands for all hosts at once. */
 export function underWay(): UnderWay {
   const doing = new Map<string, Doing>()
+  /** When each text was first told, by host. Builds go on while others begin and end. */
+  const heard = new Map<string, Map<string, number>>()
+  const firstHeard = (host: string, text: string, now: number): number => {
+    const times = heard.get(host) ?? new Map<string, number>()
+    heard.set(host, times)
+    const key = text.replace(/ \(\d+ of \d+\)/, '')
+    if (!times.has(key)) times.set(key, now)
+    return times.get(key) ?? now
+  }
   return {
     all: () => [...doing.values()],
     take(event, now) {
@@ -31,7 +49,8 @@ export function underWay(): UnderWay {
       switch (event.kind) {
         case 'stage':
           if (before?.stage === event.stage) return undefined
-          doing.set(host, { host, stage: event.stage, since: now, text: '', isNote: false })
+          heard.delete(host)
+          doing.set(host, { host, stage: event.stage, since: now, text: '', isNote: false, textSince: now })
           return before
         case 'progress':
         case 'note':
@@ -43,6 +62,7 @@ export function underWay(): UnderWay {
             since: before?.since ?? now,
             text: event.text,
             isNote: event.kind === 'note',
+            textSince: firstHeard(host, event.text, now),
           })
           return undefined
         case 'outcome':

@@ -4,6 +4,7 @@ import { check } from './check.ts'
 import { clean } from './clean.ts'
 import { completion } from './completion.ts'
 import { deploy } from './deploy.ts'
+import { doctor } from './doctor.ts'
 import { generations } from './generations.ts'
 import { history } from './history.ts'
 import { keys } from './keys.ts'
@@ -19,6 +20,7 @@ export const verbs: readonly Verb[] = [
   plan,
   build,
   check,
+  doctor,
   rollback,
   status,
   generations,

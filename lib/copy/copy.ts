@@ -2,11 +2,14 @@
 import type { Store } from '../nix/store.ts'
 import type { StorePath } from '../nix/store-path.ts'
 import type { TransferProgress, TransferResult } from '../nix/transfer.ts'
+import type { Lanes } from './lanes.ts'
 
 export interface CopyRequest {
   readonly roots: readonly StorePath[]
   readonly from: Store
   readonly to: Store
+  /** what carries so many bytes of NARs between the two: they themselves, or something faster */
+  openLanes(bytes: number): Promise<Lanes>
   /** let the host fetch what it can from its own substituters first */
   readonly substitute: boolean
   /** free bytes in the host's store, when known: more than that is not begun */

@@ -2,6 +2,7 @@
 import { type HostState, probe, whyNot } from '../activation/host-state.ts'
 import type { BootFile, Builder } from '../builders/builder.ts'
 import { copyStrategy } from '../copy/index.ts'
+import { prepareLanes } from '../copy/lanes.ts'
 import { patience } from '../copy/patience.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
@@ -34,12 +35,26 @@ export async function copyClosure(
     throw error
   })
   moved()
+  const openLanes = prepareLanes({
+    from: { store: from, ...toplevel.builder.shell, asRoot: false },
+    to: { store: to, machine: session.machine, serve: serve.join(' '), asRoot: true },
+    setting: host.copy.compress,
+    codecs: tools.codecs,
+    clock: tools.clock,
+    signal,
+  })
+  let compressed = ''
   try {
     await refuseFullBoot(place, state, await bootFiles)
     const result = await copyStrategy(host.copy.via)({
       roots: [toplevel.path],
       from,
       to,
+      async openLanes(bytes) {
+        const lanes = await openLanes(bytes)
+        compressed = lanes.compressed
+        return lanes
+      },
       substitute: host.copy.substitute,
       freeBytes: state.freeInStore,
       freeBytesNow: async () => (await probe(await session.machine(signal), tools.program, signal)).freeInStore,
@@ -62,7 +77,7 @@ export async function copyClosure(
     const text =
       result.sentPaths === 0
         ? 'the host had everything'
-        : `${result.sentPaths} of ${result.closurePaths} paths, ${formatBytes(result.sentBytes)}`
+        : `${result.sentPaths} of ${result.closurePaths} paths, ${formatBytes(result.sentBytes)}${compressed && `, sent as ${compressed}`}`
     tools.report({ kind: 'note', host: host.name, stage: 'copy', text })
     return { release: () => to.close() }
   } catch (error) {
@@ -104,7 +119,9 @@ async function refuseFullBoot(
  * Each path is on the disk before it is registered: otherwise a power cut leaves truncated files in paths that count as
  * valid, and the next copy would trust them (https://github.com/NixOS/nix/issues/11457). Before Nix 2.25 a warning.
  */
-const daemon = ['nix-daemon', '--stdio', '--option', 'fsync-store-paths', 'true']
+const durably = ['--option', 'fsync-store-paths', 'true']
+const daemon = ['nix-daemon', '--stdio', ...durably]
+const serve = ['nix-store', '--serve', '--write', ...durably]
 
 /** The store of the host, spoken to as root: only root may add paths that nobody signed. */
 async function openHostStore(machine: Machine, signal: AbortSignal): Promise<Store> {

@@ -11,7 +11,7 @@ import { bootWarning, endingOf, endingOfProblem, type Gathered, nothingYet, outc
 import { preflight } from './preflight.ts'
 import { asProblem, type Toplevel } from './realise.ts'
 import { openSession, type Session } from './session.ts'
-import { stepsTo } from './steps.ts'
+import { isDone, stepsTo } from './steps.ts'
 import { type Mode, type Tools, timeStamp } from './tools.ts'
 import { transact } from './transact.ts'
 
@@ -23,8 +23,8 @@ export interface HostStory {
   readonly mode: Mode
   readonly tools: Tools
   readonly inTurn: InTurn
-  /** Called once the host is known to be reachable and fit, or not. */
-  onPreflight?(fit: boolean): void
+  /** Called once the host is known to be reachable and fit, with its state, or without one when it isn't. */
+  onPreflight?(state: HostState | undefined): void
   /** The toplevel that the host is to run. `state` is the host's before. */
   toplevel(state: HostState): Promise<Toplevel | Problem>
 }
@@ -64,10 +64,10 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
 
   enter('preflight')
   const state = await inTurn('preflight', () => preflight(host, mode, session, tools)).catch((error: unknown) => {
-    story.onPreflight?.(false)
+    story.onPreflight?.(undefined)
     throw error
   })
-  story.onPreflight?.(true)
+  story.onPreflight?.(state)
   gathered.running = state.running
   gathered.bootId = state.bootId
   await warnOfKeys(host, tools, await session.machine(tools.signal))
@@ -78,7 +78,7 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
   tools.signal.throwIfAborted()
 
   const goal = { system: toplevel.path as string, toplevel: toplevel.path as string, mode, reboot: host.reboot }
-  if (!host.specialisation && stepsTo(goal, state) === 'none') {
+  if (isDone(host, mode, toplevel.path, state)) {
     return { kind: 'unchanged', generation: state.generation, running: state.running }
   }
 

@@ -68,8 +68,7 @@ export function exitCode(kinds: readonly OutcomeKind[], someInternal = false): n
 }
 
 /** How it ends for a host when this is all that happens to it. */
-export function kindOf(problem: Problem): OutcomeKind {
-  const { kind } = problem
+export function kindOf({ kind }: Pick<Problem, 'kind'>): OutcomeKind {
   return kind === 'unreachable' || kind === 'locked' || kind === 'interrupted' ? kind : 'untouched'
 }
 

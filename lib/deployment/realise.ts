@@ -1,5 +1,5 @@
 /** From hosts to their toplevels: one evaluation and one build for each builder. */
-import type { Builder, BuilderEvents, EvaluationOptions } from '../builders/builder.ts'
+import type { Builder, BuilderEvents, Evaluated, EvaluationOptions } from '../builders/builder.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Missing } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
@@ -8,6 +8,8 @@ import type { Tools } from './tools.ts'
 
 export interface Evaluation {
   readonly derivation: DerivationPath
+  /** where that is known before it is built */
+  readonly output: StorePath | undefined
   readonly revision: string
 }
 
@@ -46,11 +48,7 @@ export async function evaluateHosts(
   return results
 }
 
-function checked(
-  host: Host,
-  result: { derivation: DerivationPath; system: string } | Problem | undefined,
-  revision: string,
-) {
+function checked(host: Host, result: Evaluated | Problem | undefined, revision: string) {
   if (result instanceof Problem) return result.at({ host: host.name, stage: 'evaluate' })
   if (!result)
     return new Problem(`evaluation said nothing of ${host.configuration}`, { host: host.name, stage: 'evaluate' })
@@ -64,7 +62,7 @@ function checked(
       },
     )
   }
-  return { derivation: result.derivation, revision }
+  return { derivation: result.derivation, output: result.output, revision }
 }
 
 /** Builds what was evaluated, all of one builder at once. Never rejects. */
@@ -159,7 +157,7 @@ const ofBuilder = (name: string, problem: Problem): Problem =>
     : problem
 
 /** Anything thrown, as a Problem of that host and stage: what is none, and no system call's failure, is ours. */
-export function asProblem(error: unknown, host: Host, stage: Stage): Problem {
+export function asProblem(error: unknown, host: Pick<Host, 'name'>, stage: Stage): Problem {
   if (error instanceof Problem) return error.at({ host: host.name, stage })
   const message = error instanceof Error ? error.message : String(error)
   const place = { host: host.name, stage, cause: error }

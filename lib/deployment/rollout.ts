@@ -1,11 +1,13 @@
 /** Many hosts side by side: one evaluation and one build for all, and no host waits for another one's trouble. */
 import PQueue from 'p-queue'
+import type { HostState } from '../activation/host-state.ts'
 import type { EvaluationOptions } from '../builders/builder.ts'
 import type { Host } from '../inventory/inventory.ts'
 import { Problem } from '../problem.ts'
 import { deployHost, type InTurn } from './deploy-host.ts'
 import { type Outcome, worstFirst } from './outcome.ts'
-import { buildHosts, evaluateHosts } from './realise.ts'
+import { buildHosts, type Evaluation, evaluateHosts } from './realise.ts'
+import { isDone } from './steps.ts'
 import { refuseUnsupported } from './supported.ts'
 import type { Limits, Mode, Tools } from './tools.ts'
 
@@ -25,11 +27,19 @@ export async function rollOut(rollout: Rollout, tools: Tools): Promise<Outcome[]
   refuseUnsupported(hosts)
   const inTurn = turns(rollout.limits)
   const unfit = new Set<string>()
+  const states = new Map<string, HostState>()
   const preflights = new Map(hosts.map((host) => [host.name, withResolvers()]))
   if (hosts.length > 1) tools.report({ kind: 'stage', host: '', stage: 'evaluate' })
   const evaluating = evaluateHosts(hosts, rollout.evaluation, tools)
 
-  /** Hosts that turned out to be unreachable or unfit are not built for. */
+  /** A host that runs already what the evaluation says will be built. */
+  const isDoneAlready = (host: Host, evaluation: Evaluation | Problem | undefined) => {
+    const state = states.get(host.name)
+    if (!state || !evaluation || evaluation instanceof Problem || evaluation.output === undefined) return false
+    return isDone(host, mode, evaluation.output, state)
+  }
+
+  /** Hosts that turned out to be unreachable or unfit, or to have nothing to do, are not built for. */
   const building = (async () => {
     const evaluations = await evaluating
     const settled = Promise.all([...preflights.values()].map(({ promise }) => promise))
@@ -37,8 +47,9 @@ export async function rollOut(rollout: Rollout, tools: Tools): Promise<Outcome[]
     await Promise.race([settled, tools.clock.sleep(preflightPatienceMs, patience.signal).catch(() => {})])
     patience.abort()
     const fit = hosts.filter((host) => !unfit.has(host.name))
-    if (hosts.length > 1 && fit.length > 0) tools.report({ kind: 'stage', host: '', stage: 'build' })
-    const built = await buildHosts(fit, evaluations, tools)
+    const waiting = fit.filter((host) => !isDoneAlready(host, evaluations.get(host.name)))
+    if (hosts.length > 1 && waiting.length > 0) tools.report({ kind: 'stage', host: '', stage: 'build' })
+    const built = await buildHosts(waiting, evaluations, tools)
     tools.report({ kind: 'done', host: '' })
     return built
   })()
@@ -50,14 +61,17 @@ export async function rollOut(rollout: Rollout, tools: Tools): Promise<Outcome[]
         mode,
         tools,
         inTurn,
-        onPreflight(fit) {
-          if (!fit) unfit.add(host.name)
+        onPreflight(state) {
+          if (state) states.set(host.name, state)
+          else unfit.add(host.name)
           preflights.get(host.name)?.resolve()
         },
         toplevel: async () => {
           if (hosts.length === 1) tools.report({ kind: 'stage', host: host.name, stage: 'evaluate' })
           const evaluation = (await evaluating).get(host.name)
           if (evaluation instanceof Problem) return evaluation
+          if (evaluation?.output && isDoneAlready(host, evaluation))
+            return { path: evaluation.output, revision: evaluation.revision, builder: undefined }
           if (hosts.length === 1) tools.report({ kind: 'stage', host: host.name, stage: 'build' })
           return (await building).get(host.name) ?? new Problem('the build left this host out')
         },

@@ -34,3 +34,8 @@ export function stepsTo(goal: Goal, state: HostState): Steps {
       return isPermanent ? 'none' : 'make permanent'
   }
 }
+
+/** Whether a host has nothing to do for that toplevel. What a specialisation is can only be told once it is there. */
+export const isDone = (host: Host, mode: Mode, toplevel: string, state: HostState): boolean =>
+  host.specialisation === undefined &&
+  stepsTo({ system: toplevel, toplevel, mode, reboot: host.reboot }, state) === 'none'

@@ -8,9 +8,6 @@ export function refuseUnsupported(hosts: readonly Host[]): void {
   for (const host of hosts) {
     try {
       copyStrategy(host.copy.via)
-      if (host.copy.compress === 'always') {
-        throw new Problem('compression is not supported yet', { kind: 'usage', hints: ['leave `compress:` away'] })
-      }
     } catch (error) {
       throw error instanceof Problem ? error.at({ host: host.name }) : error
     }

@@ -3,6 +3,7 @@ import type { HostProgram } from '../activation/host-program.ts'
 import type { Builder } from '../builders/builder.ts'
 import type { CheckEdge } from '../checks/check.ts'
 import type { Clock } from '../clock.ts'
+import type { Codec } from '../copy/compression.ts'
 import type { Inventory } from '../inventory/inventory.ts'
 import type { KeysProgram } from '../keys/program.ts'
 import type { Machine, Network } from '../machine/machine.ts'
@@ -13,6 +14,8 @@ export interface Tools {
   readonly clock: Clock
   readonly program: HostProgram
   readonly checkEdge: CheckEdge
+  /** ways to compress that this machine has, the best one first */
+  codecs(): Promise<readonly Codec[]>
   readonly report: Report
   /** `user@machine`, for locks and history */
   readonly who: string

@@ -7,12 +7,15 @@ export interface Inventory {
   readonly directory: string
   /** A directory (absolute when it is one) or a flake reference. */
   readonly flake: string
-  /** Local directories shipped with the flake and given as overrides of its inputs; absolute. */
-  readonly inputs: ReadonlyMap<string, string>
+  /** Inputs of the flake that the control machine gives to the builder. */
+  readonly inputs: ReadonlyMap<string, InputSource>
   readonly builders: ReadonlyMap<string, BuilderSpec>
   /** In the order of the file. */
   readonly hosts: ReadonlyMap<string, Host>
 }
+
+/** An absolute directory, given in place of the input; or `here`: what flake.lock names, fetched by this machine's git. */
+export type InputSource = string | { readonly fetch: 'here' }
 
 export type BuilderSpec =
   | { readonly kind: 'ssh'; readonly name: string; readonly destination: string }

@@ -40,19 +40,27 @@ export function resolveInventory(file: string, source: Source): { inventory: Inv
   if (needsLocal([...hosts.values()], [...builders.values()]) && !builders.has(localBuilder)) {
     builders.set(localBuilder, { kind: 'local', name: localBuilder })
   }
-  const inputs = Object.entries(raw.inputs ?? {}).map(([name, path]) => [name, resolvePath(directory, path)] as const)
+  const inputs = Object.entries(raw.inputs ?? {}).map(
+    ([name, source]) => [name, typeof source === 'string' ? resolvePath(directory, source) : source] as const,
+  )
   const flake = raw.flake ?? '.'
   return {
     inventory: {
       file,
       directory,
-      flake: flake.startsWith('.') || isAbsolute(flake) ? resolvePath(directory, flake) : flake,
+      flake: flake.startsWith('.') || isAbsolute(flake) ? absoluteFlake(directory, flake) : flake,
       inputs: new Map(inputs),
       builders,
       hosts,
     },
     findings,
   }
+}
+
+/** What follows a question mark is for Nix. */
+function absoluteFlake(directory: string, flake: string): string {
+  const [path = '', ...query] = flake.split('?')
+  return [resolvePath(directory, path), ...query].join('?')
 }
 
 /** A host called like something that every JavaScript object has was refused, and is not that something. */

@@ -17,7 +17,8 @@ const flakeMistake = (text: string) => {
   if (/^(path|git\+file):(?!\/)/.test(text)) return 'is relative, and the builder would look for it: write ./directory'
   if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return undefined
   if (!/^[./]/.test(text)) return `is an entry of Nix's registry: write ./${text} for a directory, or flake:${text}`
-  return text.includes('?') ? 'has parameters: write the directory of the flake.nix itself' : undefined
+  if (!text.includes('?') || text.endsWith('?submodules=1')) return undefined
+  return 'has parameters: write the directory of the flake.nix itself; only ?submodules=1 may follow'
 }
 
 const userName = v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_.-]*\$?$/, 'is not the name of a user'))
@@ -84,16 +85,24 @@ export const hostFields = v.strictObject({
   nixbuildKeys: v.optional(v.pipe(v.array(userName), about('Users of the host that have keys at nixbuild.net.'))),
 })
 
+const input = v.union(
+  [
+    v.pipe(v.string(), unless(directoryMistake), about('A directory, shipped in place of the input.')),
+    v.pipe(
+      v.strictObject({ fetch: v.literal('here', 'must be here: the builder fetches all others') }),
+      about("What flake.lock names, fetched by this machine's git."),
+    ),
+  ],
+  'must be a directory, or { fetch: here }',
+)
+
 export const inventoryFields = v.pipe(
   v.strictObject({
     flake: v.optional(
       v.pipe(v.string(), unless(flakeMistake), about('A directory (git or plain) or any flake reference.', '.')),
     ),
     inputs: v.optional(
-      v.pipe(
-        v.record(name, v.pipe(v.string(), unless(directoryMistake))),
-        about('Local directories shipped with the flake, in place of its inputs of these names.'),
-      ),
+      v.pipe(v.record(name, input), about('Inputs of the flake that this machine gives to the builder.')),
     ),
     builders: v.optional(v.pipe(v.record(name, builder), about('Where systems are evaluated and built.'))),
     defaults: v.optional(v.pipe(hostFields, about('Any field of a host, for the hosts that leave it out.'))),

@@ -18,7 +18,8 @@ export interface ActivityListener {
 
 export class Activities {
   readonly #listener: ActivityListener
-  readonly #building = new Map<number, string>()
+  /** derivation and where it is built, by activity */
+  readonly #building = new Map<number, readonly [derivation: string, where: string]>()
   readonly #counters = new Set<number>()
   readonly #lastLines = new Map<string, string[]>()
   #done = 0
@@ -30,7 +31,7 @@ export class Activities {
 
   on(event: NixEvent): void {
     if (event.kind === 'start') this.#start(event)
-    else if (event.kind === 'stop') this.#building.delete(event.id)
+    else if (event.kind === 'stop') this.#stop(event.id)
     else if (event.kind === 'result') this.#result(event)
   }
 
@@ -43,13 +44,24 @@ export class Activities {
     const [what = '', where = ''] = fields.map(String)
     if (type === activities.builds) this.#counters.add(id)
     if (type === activities.build) {
-      this.#building.set(id, what)
-      const on = where === '' ? '' : ` on ${where}`
-      this.#listener.progress(`building ${shortName(what)}${on}${this.#count()}`)
+      this.#building.set(id, [what, where])
+      this.#tellBuild(what, where)
     } else if (type === activities.substitute) this.#listener.progress(`fetching ${shortName(what)} from ${where}`)
     else if (type === activities.copyPath) this.#listener.progress(`copying ${shortName(what)}`)
     else if (type === activities.fileTransfer) this.#listener.progress(`downloading ${what}`)
     else if (text !== '') this.#listener.progress(text)
+  }
+
+  #tellBuild(what: string, where: string): void {
+    const on = where === '' ? '' : ` on ${where}`
+    this.#listener.progress(`building ${shortName(what)}${on}${this.#count()}`)
+  }
+
+  /** What goes on is told again: the one that has been built for longest is what everybody waits for. */
+  #stop(id: number): void {
+    if (!this.#building.delete(id)) return
+    const [longest] = this.#building.values()
+    if (longest) this.#tellBuild(...longest)
   }
 
   #result({ id, type, fields }: NixEvent & { kind: 'result' }): void {
@@ -58,7 +70,7 @@ export class Activities {
       this.#expected = Number(fields[1] ?? 0)
     }
     if (type !== result.buildLogLine) return
-    const derivation = this.#building.get(id)
+    const derivation = this.#building.get(id)?.[0]
     const line = String(fields[0] ?? '')
     this.#listener.log(derivation === undefined ? line : `${shortName(derivation)}> ${line}`)
     if (derivation === undefined) return

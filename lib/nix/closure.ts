@@ -20,7 +20,8 @@ export async function closureOf(
   return referencesFirst(known)
 }
 
-function referencesFirst(infos: ReadonlyMap<StorePath, PathInfo>): PathInfo[] {
+/** References before those who refer to them; otherwise in an order that depends only on the paths. */
+export function referencesFirst(infos: ReadonlyMap<StorePath, PathInfo>): PathInfo[] {
   const ordered = new Set<PathInfo>()
   // Each path is looked at twice: first its references are put on top of it, then it is put out.
   const begun = new Set<StorePath>()

@@ -58,7 +58,25 @@ export interface Adding {
   readonly onEvent?: (event: NixEvent) => void
 }
 
-export interface Store {
+export interface NarSource {
+  /**
+   * NARs in the order asked for, pipelined. Until the iteration is over, nothing else can be asked of this store;
+   * leaving it early closes the store.
+   */
+  narsFrom(infos: readonly PathInfo[]): AsyncIterable<Nar>
+  close(): void
+}
+
+export interface NarSink {
+  /**
+   * Adds paths in the order given (references first), in one stream with back-pressure; each becomes valid as it
+   * arrives. A failure closes the store: the path that was on its way is not valid, those before it are.
+   */
+  addMultiple(nars: AsyncIterable<Nar>, options: Adding): Promise<void>
+  close(): void
+}
+
+export interface Store extends NarSource, NarSink {
   /** Version of the daemon as it says it (`2.26.3`), empty before protocol 1.33. */
   readonly version: string
   /** Whether the daemon trusts us (it says so from protocol 1.35 on). */
@@ -77,15 +95,4 @@ export interface Store {
   addTempRoots(paths: readonly StorePath[]): Promise<void>
   /** Builds all outputs of the derivations. Failures of builds are values. */
   build(derivations: readonly DerivationPath[], onEvent: (event: NixEvent) => void): Promise<BuildResult[]>
-  /**
-   * NARs in the order asked for, pipelined. Until the iteration is over, nothing else can be asked of this store;
-   * leaving it early closes the store.
-   */
-  narsFrom(infos: readonly PathInfo[]): AsyncIterable<Nar>
-  /**
-   * Adds paths in the order given (references first), in one stream with back-pressure; each becomes valid as it
-   * arrives. A failure closes the store: the path that was on its way is not valid, those before it are.
-   */
-  addMultiple(nars: AsyncIterable<Nar>, options: Adding): Promise<void>
-  close(): void
 }

@@ -1,9 +1,11 @@
 /** The question that an evaluation asks of `nixosConfigurations`, and its answer. */
 import { quoteString } from './expression.ts'
-import { type DerivationPath, parseDerivationPath } from './store-path.ts'
+import { type DerivationPath, parseDerivationPath, parseStorePath, type StorePath } from './store-path.ts'
 
 export interface Toplevel {
   readonly derivation: DerivationPath
+  /** What it builds, where that is known before it is built: not of a content-addressed one. */
+  readonly output: StorePath | undefined
   /** The host platform (`aarch64-linux`), not where it is built. */
   readonly system: string
 }
@@ -30,6 +32,7 @@ export function toplevelsOf(configurations: readonly string[]): string {
       .flatMap((name) => [
         `    ${name} = {`,
         `      derivation = cs.${name}.config.system.build.toplevel.drvPath;`,
+        `      output = cs.${name}.config.system.build.toplevel.outPath or "";`,
         `      system = cs.${name}.pkgs.stdenv.hostPlatform.system or (`,
         `        cs.${name}.config.nixpkgs.hostPlatform.system or cs.${name}.config.system.build.toplevel.system`,
         '      );',
@@ -42,9 +45,17 @@ export function toplevelsOf(configurations: readonly string[]): string {
 
 /** The answer, as JSON. Throws when it is something else. */
 export function parseToplevels(json: string): Toplevels {
-  const answer = JSON.parse(json) as { names: string[]; found: Record<string, { derivation: string; system: string }> }
+  const answer = JSON.parse(json) as {
+    names: string[]
+    found: Record<string, { derivation: string; output?: string; system: string }>
+  }
   const found = Object.entries(answer.found).map(
-    ([name, { derivation, system }]) => [name, { derivation: parseDerivationPath(derivation), system }] as const,
+    ([name, { derivation, output = '', system }]) =>
+      [name, { derivation: parseDerivationPath(derivation), output: knownOutput(output), system }] as const,
   )
   return { names: answer.names, found: new Map(found) }
 }
+
+/** Nix names what it doesn't know yet by a placeholder, which is no path of the store. */
+const knownOutput = (output: string): StorePath | undefined =>
+  output.startsWith('/nix/store/') ? parseStorePath(output) : undefined

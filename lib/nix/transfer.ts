@@ -5,7 +5,7 @@
 import { formatBytes } from '../format.ts'
 import { Problem, partsOf } from '../problem.ts'
 import { activities } from './activity.ts'
-import type { Nar, NixEvent, PathInfo, Store } from './store.ts'
+import type { Nar, NarSink, NarSource, NixEvent, PathInfo, Store } from './store.ts'
 import type { StorePath } from './store-path.ts'
 
 export interface TransferProgress {
@@ -29,6 +29,12 @@ export interface End {
   readonly name: string
 }
 
+/** What carries NARs from one store to the other. */
+export interface Carriers {
+  readonly from: NarSource
+  readonly to: NarSink
+}
+
 export interface TransferRequest {
   readonly roots: readonly StorePath[]
   readonly from: End
@@ -37,6 +43,8 @@ export interface TransferRequest {
   readonly substitute: boolean
   /** Asked before anything is sent; rejects when it is too much. `hasFetched`: the receiving store has fetched some. */
   admit?(bytes: number, hasFetched: boolean): Promise<void>
+  /** what carries so many bytes of NARs between the two, when it is not they themselves; closed afterwards */
+  openLanes?(bytes: number): Promise<Carriers>
   /** what to do when the receiving store doesn't trust us and refused a path */
   readonly whenUntrusted: string
   /** called at every sign of life of either store */
@@ -52,23 +60,39 @@ export interface TransferRequest {
  */
 export async function transfer(request: TransferRequest): Promise<TransferResult> {
   const { from, to, signal } = request
+  const stores: Carriers = { from: from.store, to: to.store }
+  let lanes: Carriers | undefined
+  const closeLanes = () => {
+    for (const lane of [lanes?.from, lanes?.to]) if (lane !== stores.from && lane !== stores.to) lane?.close()
+  }
   const close = () => {
-    from.store.close()
-    to.store.close()
+    stores.from.close()
+    stores.to.close()
+    closeLanes()
   }
   if (signal.aborted) throw interrupted(signal)
   signal.addEventListener('abort', close, { once: true })
   try {
-    return await copy(request)
+    return await copy(request, async (bytes) => {
+      lanes = await request.openLanes?.(bytes)
+      // Neither is left open when somebody gave up meanwhile.
+      if (signal.aborted) throw interrupted(signal)
+      return lanes ?? stores
+    })
   } catch (error) {
     close()
     throw signal.aborted ? interrupted(signal) : error
   } finally {
     signal.removeEventListener('abort', close)
+    // The stores themselves are the caller's.
+    closeLanes()
   }
 }
 
-async function copy(request: TransferRequest): Promise<TransferResult> {
+async function copy(
+  request: TransferRequest,
+  openLanes: (bytes: number) => Promise<Carriers>,
+): Promise<TransferResult> {
   const { from, to, roots, substitute, onMove } = request
   const closure = await asked(from, async (store) => {
     // A root keeps all it refers to.
@@ -95,12 +119,12 @@ async function copy(request: TransferRequest): Promise<TransferResult> {
   const sentBytes = totalSize(missing)
   if (missing.length > 0) {
     await request.admit?.(sentBytes, hasFetched)
-    await send(request, missing)
+    await send(request, missing, await openLanes(sentBytes))
   }
   return { closurePaths: closure.length, sentPaths: missing.length, sentBytes }
 }
 
-async function send(request: TransferRequest, missing: readonly PathInfo[]): Promise<void> {
+async function send(request: TransferRequest, missing: readonly PathInfo[], lanes: Carriers): Promise<void> {
   const { from, to } = request
   const bytesTotal = totalSize(missing)
   let pathsDone = 0
@@ -109,7 +133,7 @@ async function send(request: TransferRequest, missing: readonly PathInfo[]): Pro
   const source = { failed: false }
   tell()
   try {
-    await to.store.addMultiple(watched(from.store, missing, source), {
+    await lanes.to.addMultiple(watched(lanes.from, missing, source), {
       count: missing.length,
       checkSignatures: false,
       onSent(bytes) {
@@ -136,7 +160,7 @@ async function send(request: TransferRequest, missing: readonly PathInfo[]): Pro
 }
 
 /** The NARs, and whether it was their source that failed. */
-async function* watched(from: Store, infos: readonly PathInfo[], source: { failed: boolean }): AsyncGenerator<Nar> {
+async function* watched(from: NarSource, infos: readonly PathInfo[], source: { failed: boolean }): AsyncGenerator<Nar> {
   const fail = () => {
     source.failed = true
   }

@@ -11,7 +11,7 @@ import { narsFrom } from './protocol/nars.ts'
 import { addTempRoots, queryMissing, queryPathInfos, queryValidPaths } from './protocol/queries.ts'
 import type { Store } from './store.ts'
 
-export type { DaemonStreams } from './protocol/connection.ts'
+export { DaemonLost, type DaemonStreams } from './protocol/connection.ts'
 
 /**
  * Greets the daemon, in two turns. Rejects with a Problem when there is none, with what came instead, or when it is

@@ -25,7 +25,7 @@ function played(validInTurn: DerivationPath[][], results: (events: (event: NixEv
     },
   } as Partial<Store> as Store
   const supply = async (missing: readonly DerivationPath[]) => void asked.push(`supply ${missing.length}`)
-  const about = { whereLogIs: (path: string) => `the log of ${path}` }
+  const about = { name: 'forge', whereLogIs: (path: string) => `the log of ${path}` }
   const events = { progress: () => {}, warning: () => {}, note: () => {}, log: () => {} }
   return {
     asked,

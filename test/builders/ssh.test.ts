@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { totalmem } from 'node:os'
 import fc from 'fast-check'
 import t from 'tap'
 import { asNixSees, noOptions, until, untouched, Workplace } from './workplace.ts'
@@ -202,6 +203,22 @@ t.test('history that was rewritten, or lost on the builder, is sent again', asyn
   await workplace.evaluate()
   t.strictSame(asNixSees(workplace.shown), asNixSees(workplace.repository), 'no objects left')
 
+  for (const emptied of ['git/HEAD', 'git/objects/pack/*', 'git/refs/deploy/*/*', 'git/config', 'tree-*/.git/*']) {
+    execFileSync(
+      'sh',
+      [
+        '-c',
+        `for file in .cache/deploy/sources/*/${emptied}; do [ ! -f "$file" ] || { chmod u+w "$file"; : > "$file"; }; done`,
+      ],
+      {
+        cwd: workplace.home,
+      },
+    )
+    workplace.write('b', emptied)
+    await workplace.evaluate()
+    t.strictSame(asNixSees(workplace.shown), asNixSees(workplace.repository), `a power cut has emptied ${emptied}`)
+  }
+
   const seen = asNixSees(workplace.repository)
   writeFileSync(join(workplace.shown, 'b'), 'changed on the builder')
   mkdirSync(join(workplace.shown, '.git'), { recursive: true })
@@ -277,6 +294,118 @@ t.test('inputs that are on the control machine are shipped as well; other refere
   t.equal(revision, 'abc', 'the evaluator is asked for the revision')
 })
 
+t.test('submodules, and those in them, are sent where Nix is to look at them, and only what has changed', async (t) => {
+  const workplace = new Workplace(t)
+  const [library, inner] = [new Workplace(t), new Workplace(t)]
+  for (const one of [inner, library]) {
+    one.write('large', randomBytes(100_000))
+    one.commit()
+  }
+  const allowed = ['-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add']
+  library.git(...allowed, inner.repository, 'inner part')
+  library.commit()
+  workplace.git(...allowed, library.repository, 'vendor/library')
+  workplace.git('-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'update', '--init', '--recursive')
+  workplace.git(...allowed, inner.repository, 'absent')
+  workplace.commit()
+  rmSync(join(workplace.repository, 'absent/.git'))
+  const flake = `${workplace.repository}?submodules=1`
+  const sameThere = (what: string) => {
+    for (const place of ['', 'vendor/library', 'vendor/library/inner part']) {
+      t.strictSame(
+        asNixSees(join(workplace.shown, place)),
+        asNixSees(join(workplace.repository, place)),
+        `${what}: ${place}`,
+      )
+    }
+  }
+  await workplace.evaluate()
+  t.ok(workplace.sentBytes < 100_000, 'nobody asked for them')
+  await workplace.evaluate({ flake })
+  t.equal(workplace.reference, `git+file://${workplace.shown}?submodules=1`)
+  t.ok(workplace.sentBytes > 200_000)
+  sameThere('clean')
+  t.strictSame(workplace.warnings, [
+    `absent in ${workplace.repository} is not checked out: the builder has to fetch it itself`,
+  ])
+
+  workplace.sentBytes = 0
+  workplace.write('vendor/library/inner part/new', 'x')
+  workplace.git('-C', 'vendor/library/inner part', 'add', 'new')
+  await workplace.evaluate({ flake })
+  sameThere('changed in the innermost')
+  workplace.git(
+    '-C',
+    'vendor/library/inner part',
+    '-c',
+    'user.name=x',
+    '-c',
+    'user.email=x',
+    'commit',
+    '-q',
+    '-m',
+    'new',
+  )
+  workplace.git('-C', 'vendor/library', 'add', '-A')
+  await workplace.evaluate({ flake })
+  sameThere('another commit there')
+  workplace.git('rm', '-q', '-f', 'vendor/library')
+  await workplace.evaluate({ flake })
+  t.strictSame(asNixSees(workplace.shown), asNixSees(workplace.repository), 'taken away')
+  t.ok(workplace.sentBytes < 10_000, `${workplace.sentBytes} bytes`)
+})
+
+t.test('an input that this machine is to fetch is sent as the commit that flake.lock names, and once', async (t) => {
+  const workplace = new Workplace(t)
+  const library = new Workplace(t)
+  library.write('large', randomBytes(200_000))
+  library.commit()
+  const rev = library.git('rev-parse', 'HEAD')
+  const url = `file://${library.repository}`
+  const lock = (locked: object) =>
+    workplace.write(
+      'flake.lock',
+      JSON.stringify({ root: 'r', nodes: { r: { inputs: { library: 'l', a: ['b'] } }, l: { locked } } }),
+    )
+  const evaluate = () =>
+    workplace.evaluate({ inputs: { library: { fetch: 'here' } }, env: { HOME: join(workplace.place, 'here') } })
+  workplace.commit()
+  await t.rejects(evaluate(), { message: /flake\.lock, which says what to fetch$/ })
+  lock({ type: 'github', owner: 'x' })
+  workplace.commit()
+  await t.rejects(evaluate(), {
+    message: 'flake.lock has no input library that is a git repository',
+    hints: ['it has none at all'],
+  })
+
+  lock({ type: 'git', url, rev, ref: 'refs/heads/main' })
+  workplace.commit()
+  writeFileSync(
+    join(workplace.home, 'answers'),
+    `git ls-remote ${url} > "$HOME/remote"; echo '{"names":["dave"],"found":{}}'`,
+  )
+  // What has come since is not asked for.
+  library.write('new', 'x')
+  library.commit()
+  await evaluate()
+  t.ok(workplace.sentBytes > 200_000)
+  t.notOk(workplace.asked()[0]?.includes('--override-input'), 'flake.lock holds as it is')
+  const remote = readFileSync(join(workplace.home, 'remote'), 'utf8')
+  t.match(remote, new RegExp(`^${rev}\tHEAD$`, 'm'), 'git on the builder finds it where it was sent')
+  t.match(remote, new RegExp(`^${rev}\trefs/heads/main$`, 'm'))
+  workplace.sentBytes = 0
+  await evaluate()
+  t.ok(workplace.sentBytes < 2000, `${workplace.sentBytes} bytes`)
+
+  lock({ type: 'git', url, rev: '1'.repeat(40) })
+  await t.rejects(evaluate(), { message: `${url} has no longer the commit that flake.lock names` })
+  lock({ type: 'git', url: `${url}-gone`, rev })
+  await t.rejects(evaluate(), {
+    message: `git could not fetch ${url}-gone on this machine`,
+    detail: /does not exist|not appear/,
+  })
+})
+
 t.test('a flake that git does not track, or that is not there, is refused before anything is sent', async (t) => {
   const workplace = new Workplace(t)
   await t.rejects(workplace.evaluate(), {
@@ -333,6 +462,36 @@ t.test('one broken configuration does not stop the others, and each has its own 
     2,
     'a flake that is broken as a whole is not asked for each',
   )
+})
+
+t.test('configurations that the builder has no memory for at once are evaluated in groups', async (t) => {
+  const workplace = new Workplace(t)
+  workplace.commit()
+  // More than this computer can have memory for.
+  const count = Math.ceil(totalmem() / 2 ** 29)
+  const names = Array.from({ length: count }, (_, index) => `host-${index}`)
+  const drv = `/nix/store/${'0'.repeat(32)}-system.drv`
+  // Those that are asked for, in Nix's own order.
+  writeFileSync(
+    join(workplace.home, 'answers'),
+    `
+    found=$(printf '%s\\n' "$@" | sed -n 's|^    "\\([^"]*\\)" = {$|"\\1": {"derivation":"${drv}","system":"x86_64-linux"},|p' | tr -d '\\n')
+    case $found in *'"host-7"'*) printf '%s' "$found" | grep -o host- | wc -l > "$HOME/first" ;; esac
+    echo '{"names":["host-0"],"found":{'"$(printf '%s' "$found" | sed 's/,$//')"'}}'`,
+  )
+  const { configurations } = await workplace
+    .builder()
+    .evaluate(names, noOptions, workplace.events, new AbortController().signal)
+  t.equal(configurations.size, names.length)
+  t.ok([...configurations.values()].every((one) => 'derivation' in one))
+  const questions = workplace.asked().filter((words) => words.length > 1).length
+  const first = Number(readFileSync(join(workplace.home, 'first'), 'utf8'))
+  t.ok(questions > 1, `${questions} evaluations`)
+  t.equal(Math.ceil(names.length / first), questions, 'each but the last as large as the first')
+  t.match(workplace.progress.join('\n'), new RegExp(`^evaluating host-0, .*: no memory for all ${count} at once$`, 'm'))
+
+  const few = await workplace.builder().evaluate(['host-1'], noOptions, workplace.events, new AbortController().signal)
+  t.equal(few.configurations.size, 1, 'one is tried in any case')
 })
 
 t.test('when the control machine stops waiting, nothing goes on running on the builder', async (t) => {

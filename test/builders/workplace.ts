@@ -21,6 +21,7 @@ import type { BuilderEvents, EvaluationOptions } from '../../lib/builders/builde
 import { builderOf } from '../../lib/builders/compose.ts'
 import { nixMachine } from '../../lib/builders/nix-machine.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
+import type { InputSource } from '../../lib/inventory/inventory.ts'
 import { commandLine } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
 
@@ -99,7 +100,7 @@ export class Workplace {
     }
   }
 
-  builder(options: { flake?: string; inputs?: Record<string, string>; env?: Record<string, string> } = {}) {
+  builder(options: { flake?: string; inputs?: Record<string, InputSource>; env?: Record<string, string> } = {}) {
     const here = localMachine({ env: { ...process.env, ...options.env } })
     const inputs = new Map(Object.entries(options.inputs ?? {}))
     const machine = nixMachine({
@@ -139,7 +140,8 @@ export class Workplace {
     const env = { HOME: this.home, PATH: `${this.home}/bin:${process.env['PATH']}`, LANG: 'C.UTF-8' }
     const machine = localMachine({ name: 'forge', env })
     const start: Machine['open'] = async (command, signal) => {
-      this.commands += 1
+      // the daemon that a build would speak to is opened beside the evaluation
+      if (!command.argv.join(' ').includes('nix-daemon')) this.commands += 1
       const channel = await machine.open({ argv: [this.shell, '-c', commandLine(command, 'none')] }, signal)
       const write = channel.stdin.write.bind(channel.stdin)
       channel.stdin.write = ((chunk: string | Buffer, ...rest: []) => {

@@ -52,6 +52,25 @@ test('one host: its stages as they end, with how long they took', (t) => {
   t.end()
 })
 
+test('what goes on for long has its own time, whatever begins and ends beside it', (t) => {
+  for (const hosts of [['dave'], ['dave', 'erin']]) {
+    const progress = progressFor({ ...watched, hosts })
+    const last = (now: number) => progress.frame(now, 20).map(plain).at(-1)
+    progress.take(stage('dave', 'build'), 0)
+    progress.take(says('dave', 'build', 'building linux (1 of 3)'), 2000)
+    t.match(last(5000), /building linux \(1 of 3\)$/)
+    t.match(last(14_000), /14 s +building linux \(1 of 3\) 12 s$/)
+    progress.take(says('dave', 'build', 'building bash (1 of 3)'), 15_000)
+    t.match(last(16_000), /building bash \(1 of 3\)$/)
+    progress.take(says('dave', 'build', 'building linux (2 of 3)'), 17_000)
+    t.match(last(32_000), /32 s +building linux \(2 of 3\) 30 s$/)
+    progress.take(stage('dave', 'copy'), 40_000)
+    progress.take(says('dave', 'copy', 'building linux (2 of 3)'), 42_000)
+    t.match(last(45_000), /building linux \(2 of 3\)$/, 'another stage begins anew')
+  }
+  t.end()
+})
+
 test('one host: what is under way is shown in one line', (t) => {
   const progress = progressFor({ ...watched, hosts: ['dave'] })
   t.strictSame(progress.frame(0, 20), [], 'nothing before the first event')

@@ -76,6 +76,7 @@ const request = (both: { from: Store; to: Store }, parts: Partial<CopyRequest> =
   roots: [system.path],
   from: both.from,
   to: both.to,
+  openLanes: async () => ({ from: both.from, to: both.to, compressed: '' }),
   substitute: true,
   freeBytes: undefined,
   freeBytesNow: async () => undefined,

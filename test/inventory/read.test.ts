@@ -141,6 +141,14 @@ test('directories are found from where the file is, and references are left alon
   t.equal(withTop('flake: ../systems').flake, '/home/me/systems')
   t.equal(withTop('flake: /etc/nixos').flake, '/etc/nixos')
   t.equal(withTop('flake: github:me/machines').flake, 'github:me/machines')
+  t.equal(withTop('flake: ../systems?submodules=1').flake, '/home/me/systems?submodules=1')
+  t.same(
+    withTop('inputs: { a: ../a, b: { fetch: here } }').inputs,
+    new Map<string, unknown>([
+      ['a', '/home/me/a'],
+      ['b', { fetch: 'here' }],
+    ]),
+  )
   t.same([...withTop('inputs: { dotfiles: ../dotfiles }').inputs], [['dotfiles', '/home/me/dotfiles']])
 })
 
@@ -442,6 +450,16 @@ const refused: Record<string, [text: string, ...lines: string[]]> = {
   'a default that is wrong, once for all hosts': [
     'defaults: { builder: forge, system: x86_64-linux }\nhosts: { a: { ssh: a }, b: { ssh: b } }\n',
     '1:22: defaults.builder: there is no builder forge; the builders are local',
+  ],
+  'an input that is fetched somewhere else': [
+    `inputs: { a: { fetch: forge }, b: { fetched: here }, c: 1 }\n${withDave('')}`,
+    '1:23: inputs.a.fetch: must be here: the builder fetches all others',
+    '1:37: inputs.b.fetched: unknown field; did you mean fetch?',
+    '1:57: inputs.c: must be a directory, or { fetch: here }',
+  ],
+  'a branch of a directory': [
+    `flake: ../systems?ref=main\n${withDave('')}`,
+    '1:8: flake: has parameters: write the directory of the flake.nix itself; only ?submodules=1 may follow',
   ],
   'flakes and inputs that would be looked for elsewhere': [
     `flake: systems\ninputs: { a: github:me/a, b: ~/b }\n${withDave('')}`,

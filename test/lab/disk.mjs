@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ensureImage, imageDirectory } from './images.mjs'
 import { controlKey, harnessKey, hostKey, knownHosts, publicKey, signingKey } from './keys.mjs'
-import { address, hostsFile, isVirtual, machine } from './machines.mjs'
+import { address, hasNix, hostsFile, isVirtual, machine } from './machines.mjs'
 import { machinePaths } from './paths.mjs'
 import { attempt, run, until } from './run.mjs'
 
@@ -134,7 +134,7 @@ async function personalise(name) {
   await writeFile(join(root, 'etc/lab-address'), `${address(name)}/24\n`)
   await writeFile(keyFile, readFileSync(hostKey(name)), { mode: 0o600 })
   await writeFile(`${keyFile}.pub`, `${publicKey(hostKey(name))}\n`)
-  if (role !== 'control') await makeStore(root, nix)
+  if (hasNix(name)) await makeStore(root, nix)
   if (role === 'stand-in') await cp(standIn, join(root, 'usr/local/lib/nixbuild-stand-in'), { recursive: true })
 
   const script = readFileSync(fileURLToPath(new URL(`roles/${role}.sh`, import.meta.url)))

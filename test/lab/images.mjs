@@ -28,6 +28,8 @@ const everywhere = [
 ]
 const withNix = [...everywhere, 'nix-bin', 'nix-setup-systemd', 'busybox-static']
 const withNode = [...everywhere, 'nodejs', 'cron']
+/** `time` tells how much memory a process took. */
+const withBoth = [...withNix, 'nodejs', 'time']
 
 /**
  * @typedef {object} Image
@@ -48,6 +50,8 @@ export const images = {
   bookworm: { suite: 'bookworm', packages: withNix, setup },
   /** Node 20 and no Nix */
   control: { suite: 'trixie', packages: withNode, setup },
+  /** both of them, for benchmarks */
+  workstation: { suite: 'trixie', packages: withBoth, setup },
   /** the same as trixie for 64-bit ARM, with a kernel of its own */
   pi: {
     suite: 'trixie',

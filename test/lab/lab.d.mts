@@ -1,6 +1,6 @@
 /**
  * The lab for tests. A scenario asks for its machines with `up` or `fresh`, does something to them, and looks at them
- * from outside. Machines are named as in `machines.mjs`: forge, dave, control, erin, frank, grace, pi, standin.
+ * from outside. Machines are named as in `machines.mjs`: forge, dave, control, workstation, erin, frank, grace, pi, standin.
  */
 
 export interface Machine {
@@ -136,6 +136,8 @@ export function hostKey(name: string): string
 export function publicKey(privateKey: string): string
 /** Every machine's host key, as lines of a known_hosts file. */
 export function knownHosts(): string
+/** Directory of the root file system that machines of this image are a layer over; made when it isn't there. */
+export function ensureImage(name: string): Promise<string>
 export const stateDirectory: string
 /** Installs what the lab needs where that is possible. */
 export function ensureRequirements(say: (line: string) => void): void

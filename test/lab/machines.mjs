@@ -10,6 +10,7 @@ const gibibyte = 1024 ** 3
  * @property {string} user        who logs in when nothing else is said
  * @property {number} diskSize    bytes
  * @property {number | undefined} memory  hard limit in bytes
+ * @property {true} [ownNix]      a control machine that has Nix, for what a user without `deploy` would run there
  * @property {string} [alias]     a name that it has besides its own
  * @property {true} [virtual]     a virtual machine with a kernel of its own: see virtual-mainboard.mjs
  */
@@ -17,6 +18,15 @@ const gibibyte = 1024 ** 3
 /** @type {Record<string, Machine>} */
 export const machines = {
   control: { role: 'control', number: 2, image: 'control', user: 'ops', diskSize: 8 * gibibyte, memory: undefined },
+  workstation: {
+    role: 'control',
+    number: 5,
+    image: 'workstation',
+    user: 'ops',
+    diskSize: 16 * gibibyte,
+    memory: undefined,
+    ownNix: true,
+  },
   forge: { role: 'builder', number: 3, image: 'trixie', user: 'builder', diskSize: 16 * gibibyte, memory: undefined },
   standin: {
     role: 'stand-in',
@@ -53,6 +63,9 @@ export function machine(name) {
 
 /** @param {string} name */
 export const isVirtual = (name) => machine(name).virtual === true
+
+/** Whether it has a Nix store of its own. @param {string} name */
+export const hasNix = (name) => machine(name).role !== 'control' || machine(name).ownNix === true
 
 /** The address of a machine on the lab's network. @param {string} name */
 export const address = (name) => `10.77.0.${machine(name).number}`

@@ -8,7 +8,7 @@ import { closeSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { readBootLoader } from './boot-loader.mjs'
 import { makeGroups, removeGroups } from './cgroups.mjs'
 import { mountDisk, unmountDisk } from './disk.mjs'
-import { machine } from './machines.mjs'
+import { hasNix, machine } from './machines.mjs'
 import { namespaceOf, plugIn, unplug } from './network.mjs'
 import { machinePaths, repository } from './paths.mjs'
 
@@ -70,9 +70,10 @@ async function boot(chosen) {
 }
 
 function mounts() {
-  if (machine(name).role === 'control') return [`--bind-ro=${repository}:/opt/deploy`]
+  const program = machine(name).role === 'control' ? [`--bind-ro=${repository}:/opt/deploy`] : []
+  if (!hasNix(name)) return program
   // as on NixOS: Nix makes it writable for itself
-  return [`--bind=${paths.nix}:/nix`, `--bind-ro=${paths.nix}/store:/nix/store`]
+  return [...program, `--bind=${paths.nix}:/nix`, `--bind-ro=${paths.nix}/store:/nix/store`]
 }
 
 /** Tells power.mjs how far we are. @param {import('./power.mjs').Power} power */

@@ -48,9 +48,24 @@ t.test('what is built, fetched and copied is said in short words', async (t) => 
     'copying bash-5.2',
     'downloading https://example.org/x.tar.gz',
     "evaluating derivation 'x'",
+    'building linux on ssh://arm (3 of 12)',
     '| from nowhere',
   ])
   t.strictSame([...activities.lastLines], [[path('nginx-1.26.2.drv'), ['configuring']]])
+})
+
+t.test('when a build ends, the one that goes on for longest is told again', async (t) => {
+  const build = (id: number, name: string) => ({ action: 'start', id, type: 105, fields: [path(name), '', 1, 1] })
+  const { lines } = told(
+    build(1, 'linux.drv'),
+    build(2, 'nginx.drv'),
+    build(3, 'bash.drv'),
+    { action: 'stop', id: 3 },
+    { action: 'stop', id: 1 },
+    { action: 'stop', id: 2 },
+    { action: 'stop', id: 4 },
+  )
+  t.strictSame(lines, ['building linux', 'building nginx', 'building bash', 'building linux', 'building nginx'])
 })
 
 t.test('the last twenty lines of a build are kept', async (t) => {

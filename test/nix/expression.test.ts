@@ -35,12 +35,14 @@ t.test('one question asks for the toplevels of several configurations, and leave
   found = builtins.intersectAttrs cs {
     "dave" = {
       derivation = cs."dave".config.system.build.toplevel.drvPath;
+      output = cs."dave".config.system.build.toplevel.outPath or "";
       system = cs."dave".pkgs.stdenv.hostPlatform.system or (
         cs."dave".config.nixpkgs.hostPlatform.system or cs."dave".config.system.build.toplevel.system
       );
     };
     "a\\"b" = {
       derivation = cs."a\\"b".config.system.build.toplevel.drvPath;
+      output = cs."a\\"b".config.system.build.toplevel.outPath or "";
       system = cs."a\\"b".pkgs.stdenv.hostPlatform.system or (
         cs."a\\"b".config.nixpkgs.hostPlatform.system or cs."a\\"b".config.system.build.toplevel.system
       );
@@ -52,11 +54,15 @@ t.test('one question asks for the toplevels of several configurations, and leave
 
 t.test('the answer is believed only when it names derivations', async (t) => {
   const derivation = `/nix/store/${'0'.repeat(32)}-nixos-system-dave.drv`
-  const answer = (path: string) =>
-    JSON.stringify({ names: ['dave'], found: { dave: { derivation: path, system: 's' } } })
-  t.strictSame(parseToplevels(answer(derivation)), {
+  const answer = (path: string, output?: string) =>
+    JSON.stringify({ names: ['dave'], found: { dave: { derivation: path, output, system: 's' } } })
+  const output = derivation.replace(/\.drv$/, '')
+  t.strictSame(parseToplevels(answer(derivation, output)), {
     names: ['dave'],
-    found: new Map([['dave', { derivation, system: 's' }]]),
+    found: new Map([['dave', { derivation, output, system: 's' }]]),
   })
+  const placeholder = '/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9'
+  for (const unknown of [placeholder, '', undefined])
+    t.equal(parseToplevels(answer(derivation, unknown)).found.get('dave')?.output, undefined)
   t.throws(() => parseToplevels(answer('/nix/store/x')), { message: /^not a store path/ })
 })

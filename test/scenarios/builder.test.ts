@@ -1,17 +1,18 @@
 /** Flakes that are evaluated and built on other machines: Nix 2.26 on forge, the newest on frank, 2.8 on grace. */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { BuilderEvents, EvaluationOptions } from '../../lib/builders/builder.ts'
 import { builderOf } from '../../lib/builders/compose.ts'
 import { nixMachine } from '../../lib/builders/nix-machine.ts'
+import type { InputSource } from '../../lib/inventory/inventory.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
 import { commandLine } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
 import { Problem } from '../../lib/problem.ts'
-import { hostProcesses, ssh, sshCommand, up, whyNoLab } from '../lab/lab.mjs'
+import { hostProcesses, inside, ssh, sshCommand, up, whyNoLab } from '../lab/lab.mjs'
 import { seen } from './eventually.ts'
 
 const skip = whyNoLab() ?? false
@@ -44,6 +45,14 @@ const flake = `{
         args = [ "-euc" "mkdir $out; echo $name > $out/name" ];
       } // about);
     };
+    generated = name: script: derivation {
+      inherit name;
+      system = builtins.currentSystem or "x86_64-linux";
+      builder = "/bin/sh";
+      PATH = "/bin:/usr/bin";
+      args = [ "-euc" script ];
+      text = builtins.readFile ./text;
+    };
   in {
     nixosConfigurations = {
       dave = system "dave" {
@@ -55,6 +64,11 @@ const flake = `{
       impure = system "impure" { here = builtins.currentSystem; };
       broken = throw "this one is broken";
       needy = system "needy" { dependency = (system "nginx" { args = [ "-c" "echo no such header; exit 3" ]; }).config.system.build.toplevel; };
+      library = system "library" { source = self.outPath; text = builtins.readFile ./lib/text; about = builtins.toJSON (removeAttrs self.sourceInfo [ "outPath" ]); };
+      addressed = system "addressed" { text = builtins.readFile ./text; __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256"; };
+      sleepy = system "sleepy" { args = [ "-euc" "echo asleep; sleep 4; mkdir $out" ]; text = builtins.readFile ./text; };
+      importing = system "importing" { found = import (generated "generated" "sleep 1; echo 1 > $out"); };
+      importingBroken = system "importing" { found = import (generated "ungenerated" "echo no cheese; exit 3"); };
       "odd \\"name\\" \${"$"}{x}" = system "odd" { };
       slow = builtins.foldl' (a: b: a + builtins.foldl' (c: d: c + d) 0 (builtins.genList (x: x) 100000)) 0 (builtins.genList (x: x) 1000000);
     };
@@ -86,9 +100,10 @@ class Workplace {
     this.commit()
   }
 
+  readonly #identity = ['-c', 'user.name=ops', '-c', 'user.email=ops@localhost', '-c', 'commit.gpgsign=false']
+
   git(...args: string[]): string {
-    const identity = ['-c', 'user.name=ops', '-c', 'user.email=ops@localhost', '-c', 'commit.gpgsign=false']
-    return execFileSync('git', ['-C', this.repository, ...identity, ...args], { stdio: 'pipe' })
+    return execFileSync('git', ['-C', this.repository, ...this.#identity, ...args], { stdio: 'pipe' })
       .toString()
       .trim()
   }
@@ -133,15 +148,52 @@ class Workplace {
     return { derivation: result.derivation, system: result.system, revision }
   }
 
+  /** Another repository, and a bare clone of it in library.git. */
+  makeLibrary(): void {
+    const library = join(this.place, 'library')
+    mkdirSync(library)
+    writeFileSync(join(library, 'text'), `${Math.random()}`)
+    const git = (...args: string[]) => execFileSync('git', [...this.#identity, ...args], { stdio: 'pipe' })
+    git('init', '-q', '-b', 'main', library)
+    git('-C', library, 'add', '-A')
+    git('-C', library, 'commit', '-q', '-m', 'library')
+    git('clone', '-q', '--bare', library, join(this.place, 'library.git'))
+  }
+
+  /** A repository in the repository, which knows it by that URL. */
+  addSubmodule(url: string): void {
+    this.makeLibrary()
+    this.git('-c', 'protocol.file.allow=always', 'submodule', '--quiet', 'add', join(this.place, 'library.git'), 'lib')
+    this.git('config', '--file', '.gitmodules', 'submodule.lib.url', url)
+    this.commit()
+  }
+
+  /** A script in a copy of the repository on a machine whose git finds the library by that URL. */
+  async onCopy(name: string, url: string, script: string): Promise<string> {
+    const archive = execFileSync('tar', ['-C', this.place, '-cf', '-', 'infra', 'library.git'], { maxBuffer: 1e8 })
+    const { code, stdout, stderr } = await ssh(
+      name,
+      `rm -rf copy; mkdir copy; tar -xf - -C copy; cd copy/infra; export GIT_CONFIG_COUNT=1 \\
+       GIT_CONFIG_KEY_0="url.$HOME/copy/library.git.insteadOf" GIT_CONFIG_VALUE_0=${url}; ${script}`,
+      { input: archive },
+    )
+    if (code !== 0) throw new Error(stderr)
+    return stdout
+  }
+
   /** The one that `nix eval` gives in a copy of the same tree on the same machine, .git and all. */
-  async reference(name: string, configuration: string, directory = ''): Promise<string> {
+  async reference(name: string, configuration: string, directory = '', query = ''): Promise<string> {
     const archive = execFileSync('tar', ['-C', this.place, '-cf', '-', '.'], { maxBuffer: 1e8 })
     const options = [
       "--extra-experimental-features 'nix-command flakes' eval --raw --no-write-lock-file",
       '--override-input secrets "$HOME/reference/secrets"',
     ].join(' ')
-    const script = `rm -rf reference; mkdir reference; tar -xf - -C reference; exec nix ${options} \\
-      "$HOME/reference/infra/${directory}#nixosConfigurations.${configuration}.config.system.build.toplevel.drvPath"`
+    const git =
+      query &&
+      `export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=protocol.file.allow GIT_CONFIG_VALUE_0=always \\
+      GIT_CONFIG_KEY_1="url.$HOME/reference/library.git.insteadOf" GIT_CONFIG_VALUE_1=ssh://git@unreachable.lab/library.git;`
+    const script = `rm -rf reference; mkdir reference; tar -xf - -C reference; ${git} exec nix ${options} \\
+      "$HOME/reference/infra/${directory}${query}#nixosConfigurations.${configuration}.config.system.build.toplevel.drvPath"`
     const { code, stdout, stderr } = await ssh(name, script, { input: archive })
     if (code !== 0) throw new Error(stderr)
     return stdout.trim()
@@ -206,6 +258,23 @@ for (const name of evaluators) {
     await same('no commit yet')
     rmSync(join(workplace.repository, '.git'), { recursive: true })
     await same('no repository')
+  })
+
+  const url = name === 'forge' ? 'ssh://git@unreachable.lab/library.git' : '../library.git'
+  t.test(`${name} evaluates a repository with a submodule, known as ${url}, as nix eval does`, { skip }, async (t) => {
+    const workplace = new Workplace(t)
+    workplace.addSubmodule(url)
+    const query = '?submodules=1'
+    const same = async (what: string) => {
+      const { derivation } = await workplace.derivation(t, name, 'library', query)
+      t.equal(derivation, await workplace.reference(name, 'library', '', query), what)
+    }
+    await same('clean')
+    workplace.write('lib/text', 'changed')
+    await same('changed in the submodule alone')
+    workplace.write('text', 'changed')
+    await same('changed in both')
+    t.strictSame(workplace.warnings, [])
   })
 
   t.test(`${name}: an input that only the control machine has is the same as there`, { skip }, async (t) => {
@@ -293,6 +362,119 @@ t.test('derivations that were collected after the evaluation are evaluated once 
   t.match(built.get(dave.derivation), /^\/nix\/store\/.*-dave$/)
 })
 
+for (const name of ['forge', 'grace']) {
+  t.test(`${name}: a private input that only this machine's git can fetch`, { skip }, async (t) => {
+    const workplace = new Workplace(t)
+    const url = 'ssh://git@unreachable.lab/library.git'
+    workplace.makeLibrary()
+    const inputs = `inputs.private = { url = "git+${url}"; flake = false; };`
+    const system = `config.nixpkgs.hostPlatform.system = "x86_64-linux"; config.system.build.toplevel = derivation {
+      name = "private"; system = "x86_64-linux"; builder = "/bin/sh"; text = builtins.readFile "\${private}/text";
+      about = builtins.toJSON (removeAttrs private [ "outPath" ]); source = "\${private}"; };`
+    workplace.write(
+      'flake.nix',
+      `{ ${inputs} outputs = { private, ... }: { nixosConfigurations.dave = { ${system} }; }; }`,
+    )
+    workplace.commit()
+    // On another machine, so that the builder has seen nothing of it.
+    workplace.write('flake.lock', await workplace.onCopy('frank', url, 'nix flake lock >&2 && cat flake.lock'))
+    workplace.commit()
+
+    const evaluated = async (fetch: Map<string, InputSource>) => {
+      const setting = { GIT_CONFIG_KEY_0: `url.${workplace.place}/library.git.insteadOf`, GIT_CONFIG_VALUE_0: url }
+      const here = localMachine({ env: { ...process.env, HOME: workplace.place, GIT_CONFIG_COUNT: '1', ...setting } })
+      const connect = async () => overSsh(name)
+      const builder = nixMachine({ name, here, flake: workplace.repository, inputs: fetch, connect })
+      t.teardown(() => Promise.all([builder.close(), here.close()]))
+      return (await builder.evaluate(['dave'], noOptions, workplace.events, signal)).configurations.get('dave')
+    }
+    t.match(await evaluated(new Map()), {
+      message: 'evaluation of dave failed',
+      hints: [/^the builder may have no access to it: `inputs: { private: { fetch: here } }` in hosts\.yaml/],
+    })
+    workplace.warnings.length = 0
+    const result = await evaluated(new Map([['private', { fetch: 'here' }]]))
+    if (!result || result instanceof Problem) throw new Error(`${result?.message}\n${result?.detail}`)
+    const reference = 'nix eval --raw .#nixosConfigurations.dave.config.system.build.toplevel.drvPath'
+    t.equal(result.derivation, await workplace.onCopy(name, url, reference))
+    t.strictSame(workplace.warnings, [])
+  })
+}
+
+/** Evaluates one configuration of a source that nobody has built yet, and gives what builds it. */
+async function evaluatedAnew(t: Test, configuration: string, options = noOptions) {
+  const workplace = new Workplace(t)
+  workplace.write('text', `${Math.random()}`)
+  const builder = workplace.builder(t, 'forge')
+  const { configurations } = await builder.evaluate([configuration], options, workplace.events, signal)
+  const result = configurations.get(configuration)
+  if (!result || result instanceof Problem) throw new Error(`${result?.message}\n${result?.detail}`)
+  const build = async () => (await builder.build([result.derivation], workplace.events, signal)).get(result.derivation)
+  return { workplace, build }
+}
+
+const onForge = (pattern: RegExp) => hostProcesses('forge').filter(({ argv }) => pattern.test(argv.join(' ')))
+
+t.test(
+  'a builder that goes away in the middle of a build is asked once more, and then given up',
+  { skip },
+  async (t) => {
+    const goesAway = async () => {
+      await seen('it builds', () => onForge(/^sleep 4$/).length > 0)
+      for (const { pid } of onForge(/^nix-daemon --stdio/)) process.kill(pid, 'SIGKILL')
+      await seen('the build has ended', () => onForge(/^sleep 4$/).length === 0)
+    }
+    const { workplace, build } = await evaluatedAnew(t, 'sleepy')
+    const building = build()
+    await goesAway()
+    t.match(await building, /^\/nix\/store\/\w{32}-sleepy$/)
+    t.strictSame(workplace.warnings, ['forge went away in the middle of the build: going on there once more'])
+
+    const twice = await evaluatedAnew(t, 'sleepy')
+    const failing = t.rejects(twice.build(), { message: 'forge went away in the middle of the build, twice' })
+    await goesAway()
+    await goesAway()
+    await failing
+  },
+)
+
+t.test('a limit of time ends a build, and the message says which limit', { skip }, async (t) => {
+  for (const limit of ['timeout', 'max-silent-time']) {
+    const { build } = await evaluatedAnew(t, 'sleepy', { ...noOptions, options: [[limit, '1']] })
+    t.match(await build(), {
+      message: 'build of sleepy failed',
+      detail: /timed out after 1 seconds/,
+      hints: [
+        /^see the whole log: nix log .*-sleepy\.drv \(on forge\)$/,
+        /^the limit is `timeout` or `max-silent-time`/,
+      ],
+    })
+    t.strictSame(onForge(/^sleep 4$/), [])
+  }
+})
+
+t.test('a content-addressed toplevel is where its build says', { skip }, async (t) => {
+  const configure = (script: string) => inside('forge', `cd /etc/nix; ${script}; systemctl restart nix-daemon.service`)
+  await configure("cp nix.conf before; echo 'extra-experimental-features = ca-derivations' >> nix.conf")
+  t.teardown(() => configure('mv before nix.conf'))
+  const [one, other] = [await evaluatedAnew(t, 'addressed'), await evaluatedAnew(t, 'addressed')]
+  const built = await one.build()
+  t.match(built, /^\/nix\/store\/\w{32}-addressed$/)
+  t.equal(await other.build(), built, 'another derivation with the same contents')
+})
+
+t.test('import from derivation: it is said what is built for the evaluation, and where', { skip }, async (t) => {
+  const { workplace } = await evaluatedAnew(t, 'importing')
+  t.ok(workplace.progress.includes('building generated on forge, to evaluate'), workplace.progress.join('\n'))
+  const builder = workplace.builder(t, 'forge')
+  const { configurations } = await builder.evaluate(['importingBroken'], noOptions, workplace.events, signal)
+  const problem = configurations.get('importingBroken')
+  t.match(problem, {
+    detail: /no cheese/,
+    hints: [/^built for the evaluation; see the whole log: nix log \S+-ungenerated\.drv \(on forge\)$/],
+  })
+})
+
 for (const [evaluator, store] of [
   ['forge', 'frank'],
   ['forge', 'grace'],
@@ -335,9 +517,14 @@ t.test('a lock file that lacks an input is not completed in silence', { skip }, 
     connect: async () => overSsh('forge'),
   })
   t.teardown(() => Promise.all([machine.close(), here.close()]))
+  const locks = async () =>
+    (await ssh('forge', "find .cache/deploy/sources -name flake.lock -printf '%p %T@\\n' | sort")).stdout
+  const locksBefore = await locks()
   await machine.evaluate(['erin'], noOptions, workplace.events, signal)
   t.match(
     workplace.warnings[0],
     /^flake\.lock does not fit flake\.nix: run nix flake lock and commit it.*\n.*'secrets'/s,
   )
+  t.notOk(existsSync(join(workplace.repository, 'flake.lock')))
+  t.equal(await locks(), locksBefore, 'nor is it written on the builder')
 })

@@ -153,7 +153,7 @@ async function journalOf<T>(work: () => Promise<T>) {
   }
 }
 
-test('deploying the same again is unchanged: nothing is sent, nothing is started, one login', async (t) => {
+test('deploying the same again is unchanged: nothing is sent, nothing is started, one login, one command', async (t) => {
   const was = await stage.facts('dave')
   const recording = await lab.recordExecutions('dave')
   const again = await journalOf(() => stage.deployHost('dave'))
@@ -161,6 +161,7 @@ test('deploying the same again is unchanged: nothing is sent, nothing is started
   t.match(again, { code: 0, outcome: { kind: 'unchanged', running: was.running, sentPaths: 0, sentBytes: 0 } })
   t.same(again.touched, [])
   t.equal(again.logins, 1)
+  t.equal(programs.filter((program) => program === 'sudo').length, 1, 'and one command')
   t.same(
     programs.filter((program) => program.startsWith('nix')),
     [],

@@ -67,6 +67,7 @@ const copyOf = (roots: readonly StorePath[], ends: { from: Store; to: Store }, m
   relay({
     roots,
     ...ends,
+    openLanes: async () => ({ ...ends, compressed: '' }),
     substitute: true,
     freeBytes: undefined,
     freeBytesNow: async () => undefined,
@@ -259,7 +260,7 @@ const open = async (name, elevation) => {
 const [from, to] = [await open('forge', 'none'), await open('dave', 'passwordless')]
 const before = process.resourceUsage().maxRSS * 1024
 const result = await relay({
-  roots: [process.argv[2]], from, to, substitute: true, freeBytes: undefined, async freeBytesNow() {},
+  roots: [process.argv[2]], from, to, openLanes: async () => ({ from, to, compressed: '' }), substitute: true, freeBytes: undefined, async freeBytesNow() {},
   onMove() {}, onProgress() {}, signal: new AbortController().signal,
 })
 console.log(JSON.stringify({ result, before, peak: process.resourceUsage().maxRSS * 1024 }))

@@ -2,6 +2,7 @@ verb=$1
 shift
 case $verb in
   probe) probe ;;
+  doctor) doctor ;;
   begin) begin "$@" ;;
   follow) follow "$@" ;;
   confirm) confirm "$@" ;;

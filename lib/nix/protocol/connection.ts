@@ -19,6 +19,9 @@ export interface DaemonStreams {
   close?(): void
 }
 
+/** The daemon, or the way to it, went away before it had answered. */
+export class DaemonLost extends Problem {}
+
 const linesShown = 20
 
 export class Connection {
@@ -76,6 +79,11 @@ export class Connection {
     if (!this.#broken) this.#streams.input.write(bytes)
   }
 
+  /** Nothing more will be written. */
+  endInput(): void {
+    this.#streams.input.end()
+  }
+
   /** Writes and waits until there is room for more. Rejects when the connection has broken meanwhile. */
   async send(bytes: Uint8Array): Promise<void> {
     if (this.#broken) throw this.#broken
@@ -101,7 +109,7 @@ export class Connection {
     }
     const detail = await this.lastWords()
     const kind = this.#streams.isOutOfReach?.() ? 'unreachable' : 'failed'
-    return this.#break(new Problem('the connection to the Nix daemon was lost', { kind, detail, cause: error }))
+    return this.#break(new DaemonLost('the connection to the Nix daemon was lost', { kind, detail, cause: error }))
   }
 
   /** Waits for the other side to go, and closes. The end of what it printed on standard error. */

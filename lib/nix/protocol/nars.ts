@@ -23,7 +23,7 @@ export async function* narsFrom(connection: Connection, infos: readonly PathInfo
     for (const info of infos.slice(0, ahead)) ask(info)
     for (const [index, info] of infos.entries()) {
       await untilAnswer(connection.reader)
-      const cut = { finished: false }
+      const cut: Cut = { finished: false }
       const bytes = Readable.from(cutOut(connection, info, cut), { objectMode: false })
       yield { info, bytes }
       if (!cut.finished) throw new RangeError(`${info.path} was not read to its end`)
@@ -38,8 +38,13 @@ export async function* narsFrom(connection: Connection, infos: readonly PathInfo
   }
 }
 
+/** Whether the NAR that was cut out has been read to its end. */
+export interface Cut {
+  finished: boolean
+}
+
 /** Exactly one NAR, which must have the size that is known of it. */
-async function* cutOut(connection: Connection, info: PathInfo, cut: { finished: boolean }): AsyncGenerator<Buffer> {
+export async function* cutOut(connection: Connection, info: PathInfo, cut: Cut): AsyncGenerator<Buffer> {
   const { reader } = connection
   const scanner = new NarScanner()
   let size = 0

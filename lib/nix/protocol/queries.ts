@@ -107,7 +107,8 @@ function pipelined<Question, Answer>(
   })
 }
 
-async function writeAll(connection: Connection, requests: readonly Buffer[]): Promise<void> {
+/** In portions, each waiting for room. */
+export async function writeAll(connection: Connection, requests: readonly Buffer[]): Promise<void> {
   for (let from = 0, to = 0; from < requests.length; from = to) {
     for (let bytes = 0; to < requests.length && bytes < portion; to++) bytes += requests[to]?.length ?? 0
     await connection.send(Buffer.concat(requests.slice(from, to)))

@@ -1,4 +1,4 @@
-# The control machine: Node and OpenSSH, no Nix. The repository is mounted at /opt/deploy.
+# The control machine: Node and OpenSSH, no Nix (but for the workstation). The repository is mounted at /opt/deploy.
 
 useradd --create-home --shell /bin/bash "$USER_NAME"
 ln -s /opt/deploy/bin/deploy /usr/local/bin/deploy
@@ -20,4 +20,16 @@ git config --file "$home/.gitconfig" user.name "$USER_NAME"
 git config --file "$home/.gitconfig" user.email "$USER_NAME@control.lab"
 git config --file "$home/.gitconfig" init.defaultBranch main
 chown -R "$USER_NAME:" "$home"
-systemctl --quiet enable cron.service
+if command -v nix > /dev/null; then
+  cat > /etc/nix/nix.conf <<CONFIG
+experimental-features = nix-command flakes
+build-users-group = nixbld
+trusted-users = root $USER_NAME
+sandbox = false
+substituters =
+CONFIG
+  usermod --append --groups nix-users "$USER_NAME"
+  systemctl --quiet enable nix-daemon.socket
+else
+  systemctl --quiet enable cron.service
+fi

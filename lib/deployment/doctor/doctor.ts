@@ -1,0 +1,95 @@
+/** `deploy doctor`: what would keep a deployment from working, found by one question to each machine. Nothing is changed. */
+import type { BuilderSpec, Host } from '../../inventory/inventory.ts'
+import type { Machine } from '../../machine/machine.ts'
+import { Problem } from '../../problem.ts'
+import { asProblem } from '../realise.ts'
+import { openSession } from '../session.ts'
+import type { Tools } from '../tools.ts'
+import { supported } from './checks/supported.ts'
+import { examineHost, examineMachine } from './examine.ts'
+import { bad, badProblem, type DoctorCheck, type Finding, type Found, good } from './finding.ts'
+import { builderChecks, hostChecks } from './index.ts'
+
+export interface Diagnosis {
+  readonly name: string
+  readonly findings: readonly Finding[]
+}
+
+const loginTimeoutMs = 15_000
+
+export async function diagnoseHost(host: Host, tools: Tools): Promise<Diagnosis> {
+  const { clock, signal, program } = tools
+  const unsupported = named(supported, supported.look({ host, tools }))
+  const session = openSession(host, tools.network)
+  const findings = await atLogin(
+    host.name,
+    () => session.machine(signal),
+    async (machine) => {
+      const asking = { clock, signal, substituters: host.copy.substitute, elevation: host.elevation }
+      const facts = await examineHost(machine, program, asking)
+      const told = hostChecks.filter(({ asRoot }) => !asRoot || facts.state.isRoot)
+      return lookAt(told, { host, facts, now: clock.now() })
+    },
+  )
+  await session.close()
+  return { name: host.name, findings: [...unsupported, ...findings] }
+}
+
+/** `hosts`: those that are built there. */
+export async function diagnoseBuilder(spec: BuilderSpec, hosts: readonly Host[], tools: Tools): Promise<Diagnosis> {
+  const { name } = spec
+  if (spec.kind !== 'ssh') return { name, findings: named({ about: 'kind' }, notExamined(spec, tools)) }
+  const { clock, signal } = tools
+  const login = { name, destination: spec.destination, elevation: 'none', timeoutMs: loginTimeoutMs } as const
+  let machine: Machine | undefined
+  const connect = async () => {
+    machine = await tools.network.connect(login, signal)
+    return machine
+  }
+  const findings = await atLogin(name, connect, async (there) => {
+    const facts = await examineMachine(there, { clock, signal, substituters: true })
+    const systems = new Set(hosts.map(({ system }) => system))
+    const wanted = new Map(
+      [...systems].map((system) => [system, hosts.filter((host) => host.system === system).map((host) => host.name)]),
+    )
+    return lookAt(builderChecks, { facts, wanted })
+  })
+  await machine?.close()
+  return { name, findings }
+}
+
+function notExamined(spec: BuilderSpec, tools: Tools): Found {
+  try {
+    tools.builder(spec.name)
+    return good(`a builder of the kind ${spec.kind}: nothing to ask without a login`)
+  } catch (error) {
+    return error instanceof Problem ? badProblem(error) : bad(String(error))
+  }
+}
+
+/** The login is a check of its own; without it, or without an answer, nothing else is known. */
+async function atLogin(
+  name: string,
+  connect: () => Promise<Machine>,
+  examine: (machine: Machine) => Promise<Finding[]>,
+): Promise<Finding[]> {
+  const problemOf = (error: unknown) => badProblem(asProblem(error, { name }, 'preflight'))
+  let machine: Machine
+  try {
+    machine = await connect()
+  } catch (error) {
+    return named({ about: 'login' }, problemOf(error))
+  }
+  const login = named({ about: 'login' }, good(`${machine.user} at ${machine.address}, whose host key is known`))
+  try {
+    return [...login, ...(await examine(machine))]
+  } catch (error) {
+    return [...login, ...named({ about: 'question' }, problemOf(error))]
+  }
+}
+
+const lookAt = <T>(checks: readonly DoctorCheck<T>[], subject: T): Finding[] =>
+  checks.flatMap((check) => named(check, check.look(subject)))
+
+const named = ({ about }: { readonly about: string }, found: Found | undefined): Finding[] =>
+  found ? [{ about, ...found }] : []
