@@ -19,7 +19,7 @@ const loginTimeoutMs = 15_000
 
 export async function diagnoseHost(host: Host, tools: Tools): Promise<Diagnosis> {
   const { clock, signal, program } = tools
-  const unsupported = named(supported, supported.look({ host, tools }))
+  const unsupported = named(supported, supported.look({ host }))
   const session = openSession(host, tools.network)
   const findings = await atLogin(
     host.name,
