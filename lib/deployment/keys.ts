@@ -389,21 +389,29 @@ const unasked = (account: string, before: Accepted | undefined): Undone => ({
   mend: 'its key was not deleted: try once more when the service can be reached from there',
 })
 
-// --- in a deployment
+// --- in a deployment, and for the doctor
+
+/** What is wrong with the keys of a host, by account, as far as the host itself can tell. In one question. */
+export async function brokenKeys(
+  host: Host,
+  tools: Tools,
+  machine: Asking['machine'],
+): Promise<Map<string, readonly Finding[]>> {
+  const service = serviceOf(tools.keys.builders)
+  const asking = { machine, program: await tools.keys.program(), signal: tools.signal }
+  const { accounts } = await readKeys(asking, { accounts: host.nixbuildKeys, hostKey: service.hostKey })
+  return new Map(accounts.map((key) => [key.account, findingsOf(host.name, key, service)]))
+}
 
 /** A key that is broken stops no deployment, and is told. */
 export async function warnOfKeys(host: Host, tools: Tools, machine: Asking['machine']): Promise<void> {
   if (host.nixbuildKeys.length === 0) return
   const warn = (text: string) => tools.report({ kind: 'warning', host: host.name, text })
   try {
-    const service = serviceOf(tools.keys.builders)
-    const asking = { machine, program: await tools.keys.program(), signal: tools.signal }
-    const { accounts } = await readKeys(asking, { accounts: host.nixbuildKeys, hostKey: service.hostKey })
-    for (const key of accounts) {
-      const [first, ...more] = findingsOf(host.name, key, service)
+    for (const [account, [first, ...more]] of await brokenKeys(host, tools, machine)) {
       if (!first) continue
       const others = more.length > 0 ? ` (and ${more.length} more)` : ''
-      warn(`nixbuild.net key of ${key.account}: ${first.text}${others}: ${first.mend}`)
+      warn(`nixbuild.net key of ${account}: ${first.text}${others}: ${first.mend}`)
     }
   } catch (error) {
     if (!(error instanceof Problem) || tools.signal.aborted) throw error

@@ -276,6 +276,10 @@ test('with the configuration of the post: which key the daemon uses, which nobod
   const deployed = await stage.deployHost('dave')
   t.equal(deployed.outcome.kind, 'deployed')
   t.match(deployed.outcome.warnings.join('\n'), /key of root: .* has mode 640: .*deploy keys install dave/)
+  t.match(
+    (await stage.deploy('doctor', 'dave', '--plain')).stdout,
+    /key of root: .* has mode 640\n.*deploy keys install dave/,
+  )
   await stage.inside(
     'dave',
     'for home in /root /home/my_username; do rm $home/.ssh/config $home/.ssh/known_hosts; done',

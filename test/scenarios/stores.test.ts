@@ -119,6 +119,10 @@ test('forge evaluates, the store builds, and only what it lacks is sent to it', 
   const third = await stage.deployHost('dave')
   t.match(third, { code: 0, outcome: { kind: 'unchanged' } })
   t.equal(sent(third), undefined, 'for nothing new, nothing')
+  t.match(await stage.deploy('doctor', '--builders', '-v', '--plain'), {
+    code: 0,
+    stdout: /builder nixbuild .*ready\n(?:.*\n)*.*Nix \S+ answers/,
+  })
 })
 
 test('what the store would build can be asked, and a build that fails there shows its log', async (t) => {
@@ -151,6 +155,8 @@ test('a key that no account has: what is missing and how to get it, in two lines
   t.match(told, 'nixbuild.net knows none of the keys that were offered')
   t.match(told, 'tried:   /home/ops/stranger\n')
   t.equal(hints.length, 2, hints.join('\n'))
+  const doctor = await stage.deploy('doctor', '--builders', '--plain')
+  t.match(doctor, { code: 1, stdout: 'nixbuild.net knows none of the keys that were offered' })
 })
 
 /** Whether a text is in an argument of any process of a machine, asked again and again until `stop`. */

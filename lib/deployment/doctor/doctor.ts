@@ -1,13 +1,13 @@
 /** `deploy doctor`: what would keep a deployment from working, found by one question to each machine. Nothing is changed. */
 import type { BuilderSpec, Host } from '../../inventory/inventory.ts'
 import type { Machine } from '../../machine/machine.ts'
-import { Problem } from '../../problem.ts'
+import { brokenKeys } from '../keys.ts'
 import { asProblem } from '../realise.ts'
 import { openSession } from '../session.ts'
 import type { Tools } from '../tools.ts'
 import { supported } from './checks/supported.ts'
 import { examineHost, examineMachine } from './examine.ts'
-import { bad, badProblem, type DoctorCheck, type Finding, type Found, good } from './finding.ts'
+import { badProblem, careful, type DoctorCheck, type Finding, type Found, good } from './finding.ts'
 import { builderChecks, hostChecks } from './index.ts'
 
 export interface Diagnosis {
@@ -28,7 +28,7 @@ export async function diagnoseHost(host: Host, tools: Tools): Promise<Diagnosis>
       const asking = { clock, signal, substituters: host.copy.substitute, elevation: host.elevation }
       const facts = await examineHost(machine, program, asking)
       const told = hostChecks.filter(({ asRoot }) => !asRoot || facts.state.isRoot)
-      return lookAt(told, { host, facts, now: clock.now() })
+      return [...lookAt(told, { host, facts, now: clock.now() }), ...(await keyFindings(host, tools, machine))]
     },
   )
   await session.close()
@@ -38,7 +38,7 @@ export async function diagnoseHost(host: Host, tools: Tools): Promise<Diagnosis>
 /** `hosts`: those that are built there. */
 export async function diagnoseBuilder(spec: BuilderSpec, hosts: readonly Host[], tools: Tools): Promise<Diagnosis> {
   const { name } = spec
-  if (spec.kind !== 'ssh') return { name, findings: named({ about: 'kind' }, notExamined(spec, tools)) }
+  if (spec.kind !== 'ssh') return { name, findings: await storeFindings(name, tools) }
   const { clock, signal } = tools
   const login = { name, destination: spec.destination, elevation: 'none', timeoutMs: loginTimeoutMs } as const
   let machine: Machine | undefined
@@ -58,14 +58,28 @@ export async function diagnoseBuilder(spec: BuilderSpec, hosts: readonly Host[],
   return { name, findings }
 }
 
-function notExamined(spec: BuilderSpec, tools: Tools): Found {
-  try {
-    tools.builder(spec.name)
-    return good(`a builder of the kind ${spec.kind}: nothing to ask without a login`)
-  } catch (error) {
-    return error instanceof Problem ? badProblem(error) : bad(String(error))
+/** Where there is no shell, or none is needed: whether its store answers. */
+async function storeFindings(name: string, tools: Tools): Promise<Finding[]> {
+  const look = async () => {
+    const store = await tools.builder(name).openStore(tools.signal)
+    store.close()
+    return good(`Nix ${store.version} answers`)
   }
+  return named({ about: 'store' }, await look().catch((error: unknown) => problemFound(name, error)))
 }
+
+/** Another question, for hosts that have keys at nixbuild.net managed. */
+async function keyFindings(host: Host, tools: Tools, machine: Machine): Promise<Finding[]> {
+  if (host.nixbuildKeys.length === 0) return []
+  const broken = await brokenKeys(host, tools, machine)
+  return [...broken].flatMap(([account, findings]) => {
+    const about = { about: `nixbuild.net key of ${account}` }
+    if (findings.length === 0) return named(about, good('in order'))
+    return findings.flatMap(({ text, mend }) => named(about, careful(text, mend)))
+  })
+}
+
+const problemFound = (name: string, error: unknown): Found => badProblem(asProblem(error, { name }, 'preflight'))
 
 /** The login is a check of its own; without it, or without an answer, nothing else is known. */
 async function atLogin(
@@ -73,7 +87,7 @@ async function atLogin(
   connect: () => Promise<Machine>,
   examine: (machine: Machine) => Promise<Finding[]>,
 ): Promise<Finding[]> {
-  const problemOf = (error: unknown) => badProblem(asProblem(error, { name }, 'preflight'))
+  const problemOf = (error: unknown) => problemFound(name, error)
   let machine: Machine
   try {
     machine = await connect()

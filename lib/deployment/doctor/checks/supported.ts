@@ -1,6 +1,6 @@
+import type { Host } from '../../../inventory/inventory.ts'
 import { Problem } from '../../../problem.ts'
 import { refuseUnsupported } from '../../supported.ts'
-import type { Host } from '../../../inventory/inventory.ts'
 import { badProblem, type DoctorCheck } from '../finding.ts'
 
 /** What hosts.yaml asks for and this version can't do. */
