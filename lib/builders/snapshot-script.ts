@@ -92,12 +92,13 @@ field untracked-count "$(wc -l < "$tmp/untracked" | tr -d ' ')"
 head -n 5 "$tmp/untracked" | while IFS= read -r name; do field untracked "$name"; done
 
 same() { theirs diff --no-ext-diff --no-textconv --ignore-submodules=all --quiet "$@" --; }
-if [ -n "$head" ] && same HEAD && same --cached HEAD; then
+theirs ls-files --deleted > "$tmp/deleted" || exit 1
+# A file to be added later that is gone again is in neither difference.
+if [ -n "$head" ] && same HEAD && same --cached HEAD && [ ! -s "$tmp/deleted" ]; then
   staged=$(theirs rev-parse "$head^{tree}") || exit 1
   worktree=$staged
 else
   field dirty yes
-  theirs ls-files --deleted > "$tmp/deleted" || exit 1
   sed -n 's,/[^/]*$,,p' "$tmp/deleted" | sort -u | while IFS= read -r name; do
     if [ -d "$name" ]; then field emptied "$name"; fi
   done

@@ -52,6 +52,17 @@ t.test('whatever was done to the work tree, the builder has the same tree, index
   )
 })
 
+t.test('a file that was to be added later and is gone makes a tree dirty, as for git', async (t) => {
+  const workplace = new Workplace(t)
+  workplace.commit()
+  workplace.write('later', 'x')
+  workplace.git('add', '-N', 'later')
+  rmSync(join(workplace.repository, 'later'))
+  await workplace.evaluate()
+  t.match(asNixSees(workplace.shown), { dirty: true })
+  t.strictSame(asNixSees(workplace.shown), asNixSees(workplace.repository))
+})
+
 t.test('the repository on the control machine is only read', async (t) => {
   const workplace = new Workplace(t)
   workplace.write('big', randomBytes(100_000))
