@@ -5,7 +5,7 @@ import type { DerivationPath } from '../nix/store-path.ts'
 import { transfer } from '../nix/transfer.ts'
 import { DaemonLost } from '../nix/worker-protocol.ts'
 import { Problem, partsOf } from '../problem.ts'
-import type { BuildStore, Builder, BuilderEvents, EvaluationOptions, Evaluator } from './builder.ts'
+import type { Builder, BuilderEvents, BuildStore, EvaluationOptions, Evaluator } from './builder.ts'
 import { changed, keep, realise } from './realise.ts'
 
 interface Work {
@@ -33,11 +33,17 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
     await evaluator.evaluate(evaluated.configurations, evaluated.options, events, signal)
   }
 
+  /** Its loss is not the store's. */
+  function ofEvaluator(error: unknown): never {
+    if (!(error instanceof DaemonLost)) throw error
+    throw new Problem(`the store of ${evaluator.name}: ${error.message}`, { ...partsOf(error), kind: 'failed' })
+  }
+
   async function bring(derivations: readonly DerivationPath[], to: Store, work: Work): Promise<void> {
     const { events, signal } = work
     const from = await evaluator.openStore(signal)
     try {
-      const roots = await keep(from, derivations, () => evaluateAgain(work))
+      const roots = await keep(from, derivations, () => evaluateAgain(work)).catch(ofEvaluator)
       if (roots.length === 0) return
       const { closurePaths, sentPaths, sentBytes } = await transfer({
         roots,

@@ -1,6 +1,7 @@
 /** Evaluates configurations on a machine with a shell, git and Nix. */
-import { closest } from '../inventory/suggestion.ts'
+
 import type { InputSource } from '../inventory/inventory.ts'
+import { closest } from '../inventory/suggestion.ts'
 import type { Machine } from '../machine/machine.ts'
 import { parseToplevels, toplevelsOf } from '../nix/toplevels.ts'
 import { Problem, partsOf } from '../problem.ts'

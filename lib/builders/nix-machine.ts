@@ -1,8 +1,8 @@
 /** A machine with a shell, git and Nix: it gets the flake's source, evaluates and builds. */
 import type { InputSource } from '../inventory/inventory.ts'
-import type { Machine } from '../machine/machine.ts'
+import type { Channel, Machine } from '../machine/machine.ts'
 import { queryClosure } from '../nix/serve-protocol.ts'
-import type { PathInfo, Store } from '../nix/store.ts'
+import type { Store } from '../nix/store.ts'
 import type { StorePath } from '../nix/store-path.ts'
 import type { BootFile, BuildStore, EvaluationOptions, Evaluator } from './builder.ts'
 import { connectionBy, openDaemon, streamsOf } from './connection.ts'
@@ -57,41 +57,45 @@ export function nixMachine({ name, connect, here, flake, inputs, ...parts }: Nix
     const there = await machine(signal)
     const options = settings.flatMap(([setting, value]) => ['--option', setting, value])
     const argv = ['sh', '-c', daemonScript, 'nix-daemon', ...options]
-    const onLost = () => {
-      ready = undefined
-      return leave(there)
+    const store = await openDaemon(there, argv, signal, { onLost: () => leave(there) })
+    let serving: Channel | undefined
+    // A turn for each level of the graph takes seconds on a long line.
+    const closureByServe = async (paths: readonly StorePath[]) => {
+      serving = await there.open({ argv: ['sh', '-c', serveScript] }, signal, { atOnce: true })
+      return await queryClosure(streamsOf(serving), paths)
     }
-    const store = await openDaemon(there, argv, signal, { onLost })
     return {
       ...store,
-      // A turn for each level of the graph takes seconds on a long line.
-      queryClosure: (paths) => closureByServe(paths, there, signal).catch(() => store.queryClosure(paths)),
+      queryClosure: (paths) => closureByServe(paths).catch(() => store.queryClosure(paths)),
+      close() {
+        serving?.close()
+        store.close()
+      },
     }
   }
 
   /** Opened beside the evaluation, whose length hides the turns that it takes. */
   let ready: Promise<Store | undefined> | undefined
 
-  async function dropReady(): Promise<void> {
-    const store = await ready
+  function takeReady(): Promise<Store | undefined> | undefined {
+    const taken = ready
     ready = undefined
-    store?.close()
+    return taken
   }
+  const dropReady = async () => (await takeReady())?.close()
 
   return {
     name,
     async evaluate(configurations, options, events, signal) {
-      await dropReady()
       const onBegin = () => {
+        void dropReady()
         ready = openNew(signal, options.options).catch(() => undefined)
       }
       const places = { here, there: () => machine(signal), onBegin, flake, inputs, whereLogIs }
       return await evaluateOn(places, { configurations, options, events, signal })
     },
     async openStore(signal: AbortSignal, settings: EvaluationOptions['options'] = []) {
-      const taken = ready
-      ready = undefined
-      return (await taken) ?? (await openNew(signal, settings))
+      return (await takeReady()) ?? (await openNew(signal, settings))
     },
     bootFiles,
     whereLogIs,
@@ -101,9 +105,4 @@ export function nixMachine({ name, connect, here, flake, inputs, ...parts }: Nix
       await close()
     },
   }
-}
-
-async function closureByServe(paths: readonly StorePath[], there: Machine, signal: AbortSignal): Promise<PathInfo[]> {
-  const channel = await there.open({ argv: ['sh', '-c', serveScript] }, signal)
-  return await queryClosure(streamsOf(channel), paths)
 }

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import type { Channel, Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
-import { Lines } from './lines.ts'
 import { fetchedScript } from './fetched-script.ts'
+import { Lines } from './lines.ts'
 import { snapshotScript } from './snapshot-script.ts'
 
 export interface GitSnapshot {

@@ -2,14 +2,15 @@
  * What carries the NARs once it is known how many there are: the stores themselves, or second connections to the same
  * stores whose one busy direction is compressed, each end by itself as its line asks for it.
  */
-import { pipeline } from 'node:stream'
+import { type Duplex, pipeline } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import { quotePosix } from '../machine/command.ts'
-import type { Machine } from '../machine/machine.ts'
-import type { NarSink, NarSource, Store } from '../nix/store.ts'
+import type { Channel, Machine } from '../machine/machine.ts'
 import { openServe } from '../nix/serve-protocol.ts'
+import type { NarSink, NarSource, Store } from '../nix/store.ts'
 import type { DaemonStreams } from '../nix/worker-protocol.ts'
-import { chooseCompression, type Codec, type Compression } from './compression.ts'
+import { Problem } from '../problem.ts'
+import { type Codec, type Compression, chooseCompression } from './compression.ts'
 import { measureLine } from './measure-line.ts'
 
 export interface Lanes {
@@ -59,40 +60,60 @@ export function prepareLanes(request: LanesRequest): (bytes: number) => Promise<
     const [codecs, down, up] = (bytes >= worthwhile && (await known)) || []
     const source = chooseCompression(setting, down, codecs ?? [])
     const sink = chooseCompression(setting, up, codecs ?? [])
-    const opened = source && from && (await openSource(from, source, signal))
-    try {
-      return {
-        from: opened ?? plain.from,
-        to: sink ? await openSink(to, sink, signal) : plain.to,
-        compressed: (sink ?? source)?.codec.name ?? '',
-      }
-    } catch (error) {
-      opened?.close()
-      throw error
-    }
+    const sourceLane = source && from && (await openSource(from, source, signal).catch(plainIfNoRoom(signal)))
+    const sinkLane =
+      sink &&
+      (await openSink(to, sink, signal)
+        .catch(plainIfNoRoom(signal))
+        .catch((error: unknown) => {
+          sourceLane?.close()
+          throw error
+        }))
+    const compression = (sinkLane && sink) ?? (sourceLane && source)
+    return { from: sourceLane ?? plain.from, to: sinkLane ?? plain.to, compressed: compression?.codec.name ?? '' }
   }
+}
+
+/** Where no second connection comes about, the first one does. */
+const plainIfNoRoom = (signal: AbortSignal) => (error: unknown) => {
+  if (signal.aborted || !(error instanceof Problem)) throw error
+  return undefined
 }
 
 const isEnd = (end: LanesRequest['from']): end is End => end.serve !== undefined && end.machine !== undefined
 
 async function openSource(end: End, { codec, level }: Compression, signal: AbortSignal): Promise<NarSource> {
-  const { channel, lane } = await openChannel(end, signal, (serve) => `${serve} | ${codec.name} -${level} -c`)
   const plain = await codec.decompress()
-  pipeline(channel.stdout, plain, () => {})
+  const { channel, lane } = await openChannel(end, signal, (serve) => `${serve} | ${codec.name} -${level} -c`).catch(
+    ending(plain),
+  )
+  pipeline(channel.stdout, plain, endOf(channel))
   return lane({ input: channel.stdin, output: plain, close: () => plain.destroy() })
 }
 
 async function openSink(end: End, { codec, level }: Compression, signal: AbortSignal): Promise<NarSink> {
-  const { channel, lane } = await openChannel(end, signal, (serve) => `${codec.name} -d -c | ${serve}`)
   const packed = await codec.compress(level)
-  pipeline(packed, channel.stdin, () => {})
+  const { channel, lane } = await openChannel(end, signal, (serve) => `${codec.name} -d -c | ${serve}`).catch(
+    ending(packed),
+  )
+  pipeline(packed, channel.stdin, endOf(channel))
   return lane({ input: packed, output: channel.stdout, close: () => packed.destroy() })
+}
+
+/** A program here that dies would leave the one there waiting. */
+const endOf = (channel: Channel) => (error: unknown) => {
+  if (error) channel.close()
+}
+
+const ending = (codec: Duplex) => (error: unknown) => {
+  codec.destroy()
+  throw error
 }
 
 async function openChannel(end: End, signal: AbortSignal, script: (serve: string) => string) {
   const machine = await end.machine(signal)
   const argv = ['sh', '-c', script(`sh -c ${quotePosix(end.serve)}`)]
-  const channel = await machine.open({ argv, asRoot: end.asRoot }, signal)
+  const channel = await machine.open({ argv, asRoot: end.asRoot }, signal, { atOnce: true })
   let isOutOfReach = false
   const closed = channel.exit.then(({ lost }) => {
     isOutOfReach = lost

@@ -36,7 +36,7 @@ export interface Measured {
 /** `down` is from the machine to us. Rejects when the machine doesn't play along. */
 export async function measureLine(direction: 'down' | 'up', measured: Measured): Promise<Line> {
   const { machine, asRoot, clock, signal } = measured
-  const channel = await machine.open({ argv: ['sh', '-c', scripts[direction]], asRoot }, signal)
+  const channel = await machine.open({ argv: ['sh', '-c', scripts[direction]], asRoot }, signal, { atOnce: true })
   try {
     const pieces = new Pieces(channel.stdout)
     const said = (await pieces.line()).split(' ')

@@ -39,6 +39,9 @@ export async function rollOut(rollout: Rollout, tools: Tools): Promise<Outcome[]
     return isDone(host, mode, evaluation.output, state)
   }
 
+  /** Nobody needs what is still being built when all hosts have ended. */
+  const over = new AbortController()
+
   /** Hosts that turned out to be unreachable or unfit, or to have nothing to do, are not built for. */
   const building = (async () => {
     const evaluations = await evaluating
@@ -49,7 +52,10 @@ export async function rollOut(rollout: Rollout, tools: Tools): Promise<Outcome[]
     const fit = hosts.filter((host) => !unfit.has(host.name))
     const waiting = fit.filter((host) => !isDoneAlready(host, evaluations.get(host.name)))
     if (hosts.length > 1 && waiting.length > 0) tools.report({ kind: 'stage', host: '', stage: 'build' })
-    const built = await buildHosts(waiting, evaluations, tools)
+    const built = await buildHosts(waiting, evaluations, {
+      ...tools,
+      signal: AbortSignal.any([tools.signal, over.signal]),
+    })
     tools.report({ kind: 'done', host: '' })
     return built
   })()
@@ -78,6 +84,7 @@ export async function rollOut(rollout: Rollout, tools: Tools): Promise<Outcome[]
       }),
     ),
   )
+  over.abort()
   return outcomes.sort(worstFirst)
 }
 

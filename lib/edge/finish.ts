@@ -1,6 +1,7 @@
 /** Runs a command to its end, wherever it is started. */
-import { StringDecoder } from 'node:string_decoder'
+
 import { finished } from 'node:stream/promises'
+import { StringDecoder } from 'node:string_decoder'
 import { brief } from '../machine/command.ts'
 import type { Channel, Exit, Finished, RunOptions } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'

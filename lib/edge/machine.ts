@@ -55,11 +55,12 @@ export function machineOver(transport: Transport, facts: MachineFacts): Machine 
   let sessions = 0
   let opened = 0
 
-  async function start(argv: readonly string[], signal: AbortSignal | undefined): Promise<Channel> {
-    const release = await Promise.race([slots.take(signal), whenGone])
-    if (gone || !release) throw lost(name)
+  async function start(argv: readonly string[], signal?: AbortSignal, atOnce = false): Promise<Channel> {
+    const release = atOnce ? slots.takeAtOnce() : await Promise.race([slots.take(signal), whenGone])
+    if (gone || (!release && !atOnce)) throw lost(name)
+    if (!release) throw new NoRoom(name, undefined)
     try {
-      const { channel, freed } = await startWhereRoom(argv, signal)
+      const { channel, freed } = await startWhereRoom(argv, signal, atOnce)
       sessions += 1
       opened += 1
       void freed.then(() => {
@@ -77,13 +78,17 @@ export function machineOver(transport: Transport, facts: MachineFacts): Machine 
    * sshd frees a session a little after it has closed the channel, so a place that looks free may not be yet; and
    * where MaxSessions is lower than ours, there is room when one of the others has ended.
    */
-  async function startWhereRoom(argv: readonly string[], signal: AbortSignal | undefined): Promise<Started> {
+  async function startWhereRoom(
+    argv: readonly string[],
+    signal: AbortSignal | undefined,
+    atOnce: boolean,
+  ): Promise<Started> {
     let before = opened
     for (let pause = 20; ; pause = Math.min(2 * pause, 640)) {
       try {
         return await transport.start(argv, signal)
       } catch (error) {
-        if (!(error instanceof NoRoom)) throw error
+        if (!(error instanceof NoRoom) || (atOnce && pause > 100)) throw error
         // Somebody got through meanwhile, or holds a session still: it is worth another second.
         if (sessions > 0 || opened > before) pause = Math.min(pause, 160)
         else if (pause === 640) throw error
@@ -93,10 +98,10 @@ export function machineOver(transport: Transport, facts: MachineFacts): Machine 
     }
   }
 
-  const open = (command: Command, signal?: AbortSignal): Promise<Channel> =>
+  const open: Machine['open'] = (command, signal, { atOnce } = {}) =>
     command.asRoot && elevation === 'ask'
-      ? withPassword((argv) => start(argv, signal), command.argv, facts)
-      : start(elevate(command, elevation), signal)
+      ? withPassword((argv) => start(argv, signal, atOnce), command.argv, facts)
+      : start(elevate(command, elevation), signal, atOnce)
 
   const run = (command: Command, options: RunOptions = {}): Promise<Finished> =>
     runToEnd({ argv: command.argv, on: name, start: (signal) => open(command, signal) }, options)

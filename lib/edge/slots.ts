@@ -17,6 +17,17 @@ export class Slots {
     signal?.throwIfAborted()
     if (this.#taken >= this.#limit) await this.#turn(signal)
     else this.#taken += 1
+    return this.#giver()
+  }
+
+  /** Undefined when there is none free. */
+  takeAtOnce(): (() => void) | undefined {
+    if (this.#taken >= this.#limit) return undefined
+    this.#taken += 1
+    return this.#giver()
+  }
+
+  #giver(): () => void {
     let given = false
     return () => {
       if (given) return

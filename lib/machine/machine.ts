@@ -50,9 +50,10 @@ export interface Machine {
   readonly user: string
   /**
    * Starts a command. Waits for its turn when the connection has its 8 channels in use. An abort ends the waiting, and
-   * later the command, as far as the SSH server allows that (OpenSSH does for ordinary users, not for root).
+   * later the command, as far as the SSH server allows that (OpenSSH does for ordinary users, not for root). `atOnce`:
+   * rejects with a Problem instead of waiting, for whoever holds already what others wait for.
    */
-  open(command: Command, signal?: AbortSignal): Promise<Channel>
+  open(command: Command, signal?: AbortSignal, options?: { readonly atOnce?: true }): Promise<Channel>
   /** Runs a command to its end. Rejects with a Problem when the connection is lost or the time is up; a non-zero code is a value. */
   run(command: Command, options?: RunOptions): Promise<Finished>
   /** Resolves when the connection is gone, whoever closed it. */

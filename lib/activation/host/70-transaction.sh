@@ -161,7 +161,7 @@ activate() {
   set_state activating
   switch_exit=0
   if [ "$(running_system)" != "$new" ]; then
-    note switched
+    note switched || { finish untouched "its records on the host could not be written"; return; }
     run_switch "$new" test $((switch_seconds * 100))
   fi
   case $switch_exit in
@@ -340,17 +340,29 @@ conclude_roll_back() {
     finish untouched "$why"
     return
   fi
-  [ "$now" != "$old" ] || worse=$(units | unit_problems "$here/units" /dev/null | sed 's/ final / /; s/ passing / /' | head -n 3 | tr '\n' ',' | sed 's/,$//; s/,/, /g')
   case $switch_exit in 0 | 4) activated=yes ;; *) activated= ;; esac
-  if [ "$now" = "$old" ] && { [ -z "$worse" ] || [ -n "$activated" ]; }; then
+  look_what_is_worse
+  # A script of the old system that has always failed is no reason to reboot, nor is what passes.
+  if [ -n "$final" ] && [ -z "$activated" ]; then sleep 10; look_what_is_worse; fi
+  if [ "$now" = "$old" ] && { [ -z "$final" ] || [ -n "$activated" ]; }; then
     finish rolled-back "$why${worse:+; still wrong after going back: $worse}"
   elif [ "$next" = "$old" ] || { [ "$next" = unknown ] && [ "$(profile_system)" = "$old" ]; }; then
+    why="$why; the old system could not be activated again${worse:+ ($worse)}"
     worse=
-    finish rebooting "$why; the old system could not be activated again, so the host reboots into it"
+    finish rebooting "$why, so the host reboots into it"
     systemctl reboot
   else
     finish needs-hands "$why; and the old system could not be activated again (exit code $switch_exit)"
   fi
+}
+
+# Sets worse, and final when no waiting makes it better. Only of the old system, which the snapshot is of.
+look_what_is_worse() {
+  worse= final=
+  [ "$now" = "$old" ] || return 0
+  found=$(units | unit_problems "$here/units" /dev/null)
+  case $found in *' final '*) final=yes ;; esac
+  worse=$(printf '%s\n' "$found" | sed 's/ final / /; s/ passing / /' | head -n 3 | tr '\n' ',' | sed 's/,*$//; s/,/, /g')
 }
 
 profile_generation_link() { readlink "$system_profile" 2> /dev/null || true; }

@@ -207,10 +207,11 @@ watch() { # ID
   while load_state && [ "$state" = awaiting ]; do
     kill -0 "$reader" 2> /dev/null || exit 0
     signs_now=$(unit_signs)
-    if [ "$signs_now" != "$signs" ] || [ $((beat % 10)) = 0 ]; then
+    if [ "$signs_now" != "$signs" ] || [ $((beat % 3)) = 0 ]; then
       signs=$signs_now
       listed=$(units)
     fi
+    if [ -z "$listed" ]; then signs=-; sleep 1; continue; fi
     problems=$({ unfinished_boot; printf '%s\n' "$listed" | unit_problems "$here/units" "$here/units-after"; } | head -n 20)
     if [ "$problems" != "$previous" ] || [ $((beat % 5)) = 0 ]; then
       printf '%s\n' "$problems" | sed '/^$/d; s/^/unit /'

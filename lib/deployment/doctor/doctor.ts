@@ -61,7 +61,7 @@ export async function diagnoseBuilder(spec: BuilderSpec, hosts: readonly Host[],
 /** Where there is no shell, or none is needed: whether its store answers. */
 async function storeFindings(name: string, tools: Tools): Promise<Finding[]> {
   const look = async () => {
-    const store = await tools.builder(name).openStore(tools.signal)
+    const store = await tools.builder(name).openStore(AbortSignal.any([tools.signal, AbortSignal.timeout(30_000)]))
     store.close()
     return good(`Nix ${store.version} answers`)
   }

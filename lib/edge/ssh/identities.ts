@@ -1,9 +1,9 @@
 /** Which keys are offered, in OpenSSH's order: the configured ones that the agent holds, the agent's others, files. */
 import { readFile, stat } from 'node:fs/promises'
+import { type AgentKey, agentKeys, agentSocket } from './agent.ts'
 import { BeyondSsh2 } from './beyond-ssh2.ts'
 import type { HostConfig } from './host-config.ts'
 import { keyType } from './host-key.ts'
-import { type AgentKey, agentKeys, agentSocket } from './agent.ts'
 import { type KeyFile, parseKeyFile, parsePublicKey } from './key-file.ts'
 import { expandFile } from './tokens.ts'
 

@@ -1,6 +1,7 @@
 /** What the user's and the system's known_hosts files say of one host (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
-import { appendFile, mkdir, readFile, stat } from 'node:fs/promises'
+
 import { createHmac, randomBytes } from 'node:crypto'
+import { appendFile, mkdir, readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { PinnedKey } from '../../machine/machine.ts'
 import { runProcess } from '../process.ts'

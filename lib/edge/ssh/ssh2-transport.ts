@@ -7,8 +7,8 @@ import { NoRoom, type Started, type Transport } from '../machine.ts'
 import { environment } from './environment.ts'
 import type { HostConfig } from './host-config.ts'
 import type { Session } from './login.ts'
-import { wrapChannel } from './ssh2-channel.ts'
 import type { ClientChannel } from './ssh2.ts'
+import { wrapChannel } from './ssh2-channel.ts'
 
 export function ssh2Transport(session: Session, config: HostConfig, login: Login): Transport {
   const { client, over } = session

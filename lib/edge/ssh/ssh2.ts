@@ -1,5 +1,5 @@
 /** The ssh2 package, loaded when the first connection is made: it costs a third of a start of this program. */
-export type { AnyAuthMethod, Client, ClientChannel, ConnectConfig, BaseAgent, NextAuthHandler, ParsedKey } from 'ssh2'
+export type { AnyAuthMethod, BaseAgent, Client, ClientChannel, ConnectConfig, NextAuthHandler, ParsedKey } from 'ssh2'
 
 export type Ssh2 = typeof import('ssh2')
 
