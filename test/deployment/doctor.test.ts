@@ -6,11 +6,14 @@ import t, { type Test } from 'tap'
 import type { HostProgram } from '../../lib/activation/host-program.ts'
 import { doctorLines } from '../../lib/cli/doctor-lines.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { diagnoseHost } from '../../lib/deployment/doctor/doctor.ts'
 import { examineHost, examineMachine, type MachineFacts } from '../../lib/deployment/doctor/examine.ts'
 import { bad, careful, good } from '../../lib/deployment/doctor/finding.ts'
 import { builderChecks, hostChecks } from '../../lib/deployment/doctor/index.ts'
 import type { HostSubject } from '../../lib/deployment/doctor/subject.ts'
+import type { Tools } from '../../lib/deployment/tools.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
+import type { Host } from '../../lib/inventory/inventory.ts'
 import { commandLine } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
 import { plain } from '../../lib/screen/line.ts'
@@ -117,6 +120,30 @@ t.test('where nobody becomes root, the host is asked in the same command for wha
     text: /^\S+ cannot become root without a password$/,
     detail: 'sudo: a password is required',
   })
+})
+
+t.test('keys that cannot be asked about hide nothing else, and are not asked about without root', async (t) => {
+  const diagnose = async (root: 'yes' | 'no') => {
+    const { machine } = machineWith(t, {})
+    const tools = {
+      clock,
+      signal: asking.signal,
+      program: `echo "root ${root}"; echo end`,
+      network: { connect: async () => machine },
+      keys: { builders: new Map(), program: async () => 'echo "no room" >&2; exit 73' },
+    } as unknown as Tools
+    const copy = { substitute: false }
+    const host = { name: 'dave', destination: 'dave', elevation: 'none', copy, nixbuildKeys: ['root'] }
+    return (await diagnoseHost(host as unknown as Host, tools)).findings
+  }
+  const findings = await diagnose('yes')
+  t.match(
+    findings.find(({ about }) => about === 'nixbuild.net keys'),
+    { level: 'careful', text: 'the host could not be asked about its keys (exit code 73)' },
+  )
+  t.ok(findings.some(({ about }) => about === 'Nix'))
+  t.notOk(findings.some(({ about }) => about === 'question'))
+  t.notOk((await diagnose('no')).some(({ about }) => /keys?/.test(about)))
 })
 
 /** What is not good of a builder with these facts, which are otherwise those of a good one. */

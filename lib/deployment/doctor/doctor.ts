@@ -1,6 +1,7 @@
 /** `deploy doctor`: what would keep a deployment from working, found by one question to each machine. Nothing is changed. */
 import type { BuilderSpec, Host } from '../../inventory/inventory.ts'
 import type { Machine } from '../../machine/machine.ts'
+import { Problem } from '../../problem.ts'
 import { brokenKeys } from '../keys.ts'
 import { asProblem } from '../realise.ts'
 import { openSession } from '../session.ts'
@@ -28,7 +29,8 @@ export async function diagnoseHost(host: Host, tools: Tools): Promise<Diagnosis>
       const asking = { clock, signal, substituters: host.copy.substitute, elevation: host.elevation }
       const facts = await examineHost(machine, program, asking)
       const told = hostChecks.filter(({ asRoot }) => !asRoot || facts.state.isRoot)
-      return [...lookAt(told, { host, facts, now: clock.now() }), ...(await keyFindings(host, tools, machine))]
+      const ofKeys = facts.state.isRoot ? await keyFindings(host, tools, machine) : []
+      return [...lookAt(told, { host, facts, now: clock.now() }), ...ofKeys]
     },
   )
   await session.close()
@@ -68,10 +70,16 @@ async function storeFindings(name: string, tools: Tools): Promise<Finding[]> {
   return named({ about: 'store' }, await look().catch((error: unknown) => problemFound(name, error)))
 }
 
-/** Another question, for hosts that have keys at nixbuild.net managed. */
+/** Another question, for hosts that have keys at nixbuild.net managed. Without an answer, the rest is told all the same. */
 async function keyFindings(host: Host, tools: Tools, machine: Machine): Promise<Finding[]> {
   if (host.nixbuildKeys.length === 0) return []
-  const broken = await brokenKeys(host, tools, machine)
+  let broken: Awaited<ReturnType<typeof brokenKeys>>
+  try {
+    broken = await brokenKeys(host, tools, machine)
+  } catch (error) {
+    if (!(error instanceof Problem) || tools.signal.aborted) throw error
+    return named({ about: 'nixbuild.net keys' }, careful(error.message, ...error.hints))
+  }
   return [...broken].flatMap(([account, findings]) => {
     const about = { about: `nixbuild.net key of ${account}` }
     if (findings.length === 0) return named(about, good('in order'))
