@@ -43,12 +43,47 @@ t.test('what else is in the configuration of ssh stays as it is, and the block g
       write('Host b\n  Port 22')
       const with_ = readFileSync(file, 'utf8')
       write('')
-      const block = '# deploy keys: begin\nHost b\n  Port 22\n# deploy keys: end\n'
+      const block = '# deploy keys: begin\nHost b\n  Port 22\nMatch all\n# deploy keys: end\n'
       return with_ === `${block}${before}` && readFileSync(file, 'utf8') === before
     }),
     { numRuns: 15 },
   )
   t.pass()
+})
+
+t.test('what stood in front of every Host holds for every host afterwards', async (t) => {
+  const file = `${home}/.ssh/config`
+  writeFileSync(file, 'ConnectTimeout 7\nHost a\n  Port 2200\n')
+  run('/bin/sh', `home=${home}\n${functions}\nwrite_configuration 'Host eu.nixbuild.net\n  Port 23'`)
+  const read = (name: string) => execFileSync('ssh', ['-G', '-F', file, name], { encoding: 'utf8' })
+  for (const [name, port] of [
+    ['a', 2200],
+    ['b', 22],
+    ['eu.nixbuild.net', 23],
+  ] as const) {
+    t.match(read(name), new RegExp(`^port ${port}$`, 'm'), name)
+    t.match(read(name), /^connecttimeout 7$/m, name)
+  }
+})
+
+t.test('a block that has lost its end is left alone, with all that follows it', async (t) => {
+  const file = `${home}/.ssh/config`
+  for (const shell of shells) {
+    for (const text of [
+      '# deploy keys: begin\nHost b\nHost mine\n  Port 1\n',
+      '# deploy keys: begin\nHost mine\n# deploy keys: begin\nHost b\n# deploy keys: end\nHost c\n',
+    ]) {
+      writeFileSync(file, text)
+      const script = `home=${home} account=me key=$home/.ssh/nixbuild\n${functions}\nis_configured() { false; }\ninstall_configuration 22`
+      t.match(run(shell, script), /^could-not me: .*config could not be changed/)
+      t.equal(readFileSync(file, 'utf8'), text)
+    }
+  }
+  rmSync(file)
+  t.same(
+    readdirSync(`${home}/.ssh`).filter((name) => name.startsWith('config')),
+    [],
+  )
 })
 
 t.test('the form of a key is told from its file alone', async (t) => {

@@ -67,15 +67,18 @@ is_configured() { # PORT
 }
 
 # Takes the block out of the account's configuration and puts this one in front: the first value that ssh reads counts.
+# What follows holds for every host again. Where a block has no end, nobody can say what is part of it: fails, and changes
+# nothing.
 write_configuration() { # BLOCK; empty: none
   as_account sh -c '
     umask 077
     file=$HOME/.ssh/config
-    { [ -z "$1" ] || printf "%s\n" "$2" "$1" "$3"
+    { [ -z "$1" ] || printf "%s\n" "$2" "$1" "Match all" "$3"
       [ ! -e "$file" ] || awk -v begins="$2" -v ends="$3" "
-        \$0 == begins { inside = 1 } ! inside { print } \$0 == ends { inside = 0 }
+        \$0 == begins { broken += inside; inside = 1 } ! inside { print } \$0 == ends { inside = 0 }
+        END { exit (broken + inside > 0) }
       " "$file"
-    } > "$file.new" && sync -f "$file.new" && mv -f "$file.new" "$file"
+    } > "$file.new" && sync -f "$file.new" && mv -f "$file.new" "$file" || { rm -f "$file.new"; exit 1; }
   ' sh "$1" "$begins" "$ends"
 }
 
@@ -97,7 +100,10 @@ install_configuration() { # PORT
   IdentityFile $key.old
   IdentitiesOnly yes
   ServerAliveInterval 60
-  IPQoS throughput"
+  IPQoS throughput" || {
+    could_not "$home/.ssh/config could not be changed: does each line \`$begins\` in it have its \`$ends\`?"
+    return
+  }
   if is_configured "$1"; then did "$home/.ssh/config has a block for $service"
   else could_not "ssh as $account does not read what $home/.ssh/config says of $service"; fi
 }
