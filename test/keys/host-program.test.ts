@@ -86,6 +86,22 @@ t.test('a block that has lost its end is left alone, with all that follows it', 
   )
 })
 
+t.test('an ssh that did not get as far as asking is no answer', async (t) => {
+  const answer = (shell: string, code: number, said = '') =>
+    run(
+      shell,
+      `home=${home}\n${functions}\nas_account() { echo '${said}' >&2; return ${code}; }\naccepts /key 22 /dev/null`,
+    ).trim()
+  for (const shell of shells) {
+    for (const code of [124, 125, 126, 127, 128, 130, 137, 143, 199, 200, 254]) {
+      t.match(answer(shell, code), /^unreachable /, `${shell}: ${code}`)
+    }
+    for (const code of [0, 1, 2, 100, 123]) t.equal(answer(shell, code), 'yes', `${shell}: ${code}`)
+    t.equal(answer(shell, 255, 'Permission denied (publickey).'), 'refused')
+    t.match(answer(shell, 255, 'No route to host'), /^unreachable No route/)
+  }
+})
+
 t.test('the form of a key is told from its file alone', async (t) => {
   const key = `${home}/.ssh/nixbuild`
   const form = (shell: string, change: string) => {

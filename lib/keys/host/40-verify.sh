@@ -1,14 +1,22 @@
 # The service is asked, as those ask it who will use the keys.
 
-# Whether the service accepts exactly this key: without the configuration, an agent or another key.
-accepts() { # FILE PORT KNOWN-HOSTS
-  said=$(as_account timeout 30 ssh -F /dev/null -i "$1" -p "$2" -o IdentitiesOnly=yes -o IdentityAgent=none \
+# With exactly this key: without the configuration, an agent or another key. Prints what ssh says.
+knock() { # FILE PORT KNOWN-HOSTS LOG-LEVEL
+  as_account timeout 30 ssh -F /dev/null -i "$1" -p "$2" -o IdentitiesOnly=yes -o IdentityAgent=none \
     -o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$3" \
-    -o GlobalKnownHostsFile=/dev/null "$service" nix-daemon --stdio 2>&1 > /dev/null)
-  # A daemon that finds nobody to talk to ends in its own way; 255 is ssh's.
-  case $? in
+    -o GlobalKnownHostsFile=/dev/null -o LogLevel="$4" "$service" nix-daemon --stdio 2>&1 > /dev/null
+}
+
+# Whether the service accepts this key.
+accepts() { # FILE PORT KNOWN-HOSTS
+  said=$(knock "$@" INFO)
+  code=$?
+  # A daemon that finds nobody to talk to ends in its own way; 255 is ssh's, and from 124 on it may be that of timeout, of
+  # a program that is not there or of a signal: nobody was asked then.
+  case $code in
     255) ;;
     124) echo "unreachable no answer in 30 s"; return ;;
+    12[5-9] | 1[3-9]? | 2??) echo "unreachable ssh ended with exit code $code"; return ;;
     *) echo "yes"; return ;;
   esac
   case $said in
