@@ -1,7 +1,7 @@
 /** The stories of `deploy keys`: looking, installing, verifying, changing and taking away. */
 import { nixbuildAccount } from '../builders/nixbuild.ts'
 import type { Host, Inventory } from '../inventory/inventory.ts'
-import { changeAccount, commandFor, within } from '../keys/account.ts'
+import { changeAccount, commandFor, tookOf, within } from '../keys/account.ts'
 import { type Acceptance, acceptanceFinding, type Finding, findingsOf } from '../keys/findings.ts'
 import { type Answer, askHost, factOf, factsOf } from '../keys/program.ts'
 import { type AccountKey, type Asking, commentFor, isDaemons, type KeyHost, readKeys } from '../keys/state.ts'
@@ -139,8 +139,8 @@ async function acceptances(
   )
 }
 
-const isAccepted = async (place: Place, account: string, suffix = ''): Promise<boolean> =>
-  (await acceptances(place, [account], suffix)).get(account)?.acceptance === 'yes'
+const acceptanceOf = async (place: Place, account: string, suffix = ''): Promise<Accepted> =>
+  (await acceptances(place, [account], suffix)).get(account) ?? { acceptance: 'unknown', said: '' }
 
 /** What the host program says that it did, and what not. */
 const happenedIn = (answer: Answer, mend: string) => ({
@@ -201,7 +201,7 @@ interface Key {
 async function change(place: Place, what: 'add' | 'remove', key: Key, { waitMs }: Patience) {
   const { host, tools, service } = place
   const line = commandFor(service.commands[what], key.publicKey)
-  const took = async () => (await isAccepted(place, key.account, key.suffix)) === (what === 'add')
+  const took = async () => tookOf(what, (await acceptanceOf(place, key.account, key.suffix)).acceptance)
   const past = what === 'add' ? 'registered with' : 'removed from'
   progress(place, `the key of ${key.account} is being ${past} the account`)
   const access = { login: tools.keys.login, clock: tools.clock, signal: tools.signal }
@@ -212,17 +212,32 @@ async function change(place: Place, what: 'add' | 'remove', key: Key, { waitMs }
   const mend = `with a key that the account has: ssh ${nixbuildHost} shell, then: ${line}`
   if (waitMs > 0) {
     tools.report({ kind: 'warning', host: host.name, text: `waiting until it is done ${mend}` })
-    if (await within(waitMs, access, took))
+    if ((await within(waitMs, access, took)) === 'yes')
       return { did: [`${key.account}: key ${past} the account (by hand)`], couldNot: [] }
   }
   const text = `${key.account}: the key could not be ${past} the account (${changed.said.join('; ')})`
   return { did: [], couldNot: [{ text, mend }] }
 }
 
+/** The same, unless the key is there or gone already. What can't be asked is left alone. */
+async function ensure(place: Place, what: 'add' | 'remove', key: Key, patience: Patience) {
+  const before = await acceptanceOf(place, key.account, key.suffix)
+  const took = tookOf(what, before.acceptance)
+  if (took === 'yes') return { did: [], couldNot: [] }
+  if (took === 'unknown') return { did: [], couldNot: [unasked(key.account, before)] }
+  return change(place, what, key, patience)
+}
+
+const unasked = (account: string, { said }: Accepted): Undone => ({
+  text: `${account}: whether the service knows the key could not be asked: ${said || 'no answer'}`,
+  mend: 'the key was left as it is: try once more when the service can be reached from there',
+})
+
 async function publicsOf({ asking }: Place, account: string) {
   const answer = await askHost(asking, 'publics', account)
   const facts = answer.accounts.get(account) ?? []
-  return { now: factOf(facts, 'public.now'), next: factOf(facts, 'public.next'), old: factOf(facts, 'public.old') }
+  const of = (which: string) => factOf(facts, `public.${which}`)
+  return { now: of('now'), next: of('next'), old: of('old') }
 }
 
 const publicKeyOf = async (place: Place, account: string) => (await publicsOf(place, account)).now
@@ -322,9 +337,10 @@ async function rotateKey(place: Place, key: AccountKey, patience: Patience): Pro
   did.push(...made.did)
   if (made.couldNot.length > 0) return { did, couldNot: made.couldNot, verified: [] }
 
-  const { next } = await publicsOf(place, account)
-  if (next !== undefined && !(await isAccepted(place, account, '.next'))) {
-    const end = await change(place, 'add', { account, publicKey: next, suffix: '.next' }, patience)
+  const { next, old: begun } = await publicsOf(place, account)
+  if (next === undefined && begun === undefined) return stopped('no new key could be made')
+  if (next !== undefined) {
+    const end = await ensure(place, 'add', { account, publicKey: next, suffix: '.next' }, patience)
     did.push(...end.did)
     if (end.couldNot.length > 0) return { did, couldNot: end.couldNot, verified: [] }
   }
@@ -332,19 +348,30 @@ async function rotateKey(place: Place, key: AccountKey, patience: Patience): Pro
   if (swapped.couldNot.length > 0) return { did, couldNot: swapped.couldNot, verified: [] }
 
   // Beside the old one, which ssh would fall back to.
-  const isLetIn = await isAccepted(place, account)
+  const inPlace = await acceptanceOf(place, account)
+  if (tookOf('add', inPlace.acceptance) === 'unknown')
+    return { did, couldNot: [unasked(account, inPlace)], verified: [] }
+  const isLetIn = inPlace.acceptance === 'yes'
   const verified = isLetIn ? await verifyAll(place, [account]) : []
   if (!isLetIn || !verified.every(({ works }) => works)) {
-    await askHost(asking, 'swap-back', account)
-    return stopped('the new key does not work where it is used: the old one is in its place again', again, verified)
+    const failed = 'the new key does not work where it is used'
+    // It may be gone from the account already, when this goes on after an interruption.
+    if ((await acceptanceOf(place, account, '.old')).acceptance !== 'yes') {
+      const mend = isLetIn ? again : `deploy keys install ${host.name}`
+      return stopped(`${failed}, and stays in its place: the old one was not seen to be let in`, mend, verified)
+    }
+    const back = happenedIn(await askHost(asking, 'swap-back', account), again)
+    if (back.couldNot.length > 0) return { did, couldNot: back.couldNot, verified }
+    return stopped(`${failed}: the old one is in its place again`, again, verified)
   }
   const { old } = await publicsOf(place, account)
-  if (old !== undefined && (await isAccepted(place, account, '.old'))) {
-    const end = await change(place, 'remove', { account, publicKey: old, suffix: '.old' }, patience)
+  if (old !== undefined) {
+    const end = await ensure(place, 'remove', { account, publicKey: old, suffix: '.old' }, patience)
     did.push(...end.did)
     if (end.couldNot.length > 0) return { did, couldNot: end.couldNot, verified }
   }
-  await askHost(asking, 'drop-old', account)
+  const dropped = happenedIn(await askHost(asking, 'drop-old', account), again)
+  if (dropped.couldNot.length > 0) return { did, couldNot: dropped.couldNot, verified }
   did.push(`${account}: the new key is in use, and the old one is refused`)
   return { did, couldNot: [], verified }
 }
@@ -365,29 +392,19 @@ export const revokeKeys = (host: Host, patience: Patience, tools: Tools): Promis
         ['.old', old],
       ] as const) {
         if (publicKey === undefined) continue
-        const before = (await acceptances(place, [account], suffix)).get(account)
-        if (before?.acceptance === 'refused') continue
-        const end =
-          before?.acceptance === 'yes'
-            ? await change(place, 'remove', { account, publicKey, suffix }, patience)
-            : { did: [], couldNot: [unasked(account, before)] }
+        const end = await ensure(place, 'remove', { account, publicKey, suffix }, patience)
         did.push(...end.did)
         couldNot.push(...end.couldNot)
         isForgotten &&= end.couldNot.length === 0
       }
       if (!isForgotten) continue
-      const gone = happenedIn(await askHost(place.asking, 'forget', account), 'see where the link leads to')
+      const gone = happenedIn(await askHost(place.asking, 'forget', account), `deploy keys revoke ${host.name}`)
       did.push(...gone.did)
       couldNot.push(...gone.couldNot)
     }
     const { host: rest } = await reportOn(place, {})
     return { keys: [], host: rest, did, couldNot, verified: [] }
   })
-
-const unasked = (account: string, before: Accepted | undefined): Undone => ({
-  text: `${account}: whether the service knows the key could not be asked: ${before?.said || 'no answer'}`,
-  mend: 'its key was not deleted: try once more when the service can be reached from there',
-})
 
 // --- in a deployment, and for the doctor
 

@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import type { Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
+import type { Acceptance } from './findings.ts'
 
 /** A line of the service's language. The key is its type and body. */
 export function commandFor(template: string, publicKey: string): string {
@@ -24,15 +25,20 @@ export type Change =
 /** How long the service may take until it does what it said. */
 const settlingMs = 15_000
 
+/** Whether a change is there; `unknown` where nobody could tell. */
+export type Took = 'yes' | 'no' | 'unknown'
+
+/** A service that can't be reached accepts no key either: only one that refuses it has forgotten it. */
+export function tookOf(what: 'add' | 'remove', acceptance: Acceptance): Took {
+  if (acceptance !== 'yes' && acceptance !== 'refused') return 'unknown'
+  return (acceptance === 'yes') === (what === 'add') ? 'yes' : 'no'
+}
+
 /**
  * First `api LINE`, then the same line typed into `shell`. What the service answers proves nothing: `took` asks
- * whether the change is there.
+ * whether the change is there. Where that can't be told, the line is not sent once more.
  */
-export async function changeAccount(
-  line: string,
-  access: AccountAccess,
-  took: () => Promise<boolean>,
-): Promise<Change> {
+export async function changeAccount(line: string, access: AccountAccess, took: () => Promise<Took>): Promise<Change> {
   const said: string[] = []
   for (const [way, tell] of [
     ['api', tellApi],
@@ -40,8 +46,13 @@ export async function changeAccount(
   ] as const) {
     try {
       const { answer, failed } = await tell(line, access)
-      if (await within(failed ? 0 : settlingMs, access, took)) return { kind: 'done', way }
+      const end = await within(failed ? 0 : settlingMs, access, took)
+      if (end === 'yes') return { kind: 'done', way }
       said.push(`${way}: ${answer.trim().split('\n').at(-1) || 'no answer'}`)
+      if (end === 'unknown') {
+        said.push('whether it took could not be seen from the host')
+        break
+      }
     } catch (error) {
       if (!(error instanceof Problem) || access.signal.aborted) throw error
       said.push(`${way}: ${error.message}`)
@@ -52,18 +63,18 @@ export async function changeAccount(
   return { kind: 'not done', said }
 }
 
-/** Asks at once and then ever more seldom, since a service may lock out who is refused often. */
+/** Asks at once and then ever more seldom, since a service may lock out who is refused often. Gives the last answer. */
 export async function within(
   milliseconds: number,
   { clock, signal }: Pick<AccountAccess, 'clock' | 'signal'>,
-  ask: () => Promise<boolean>,
-): Promise<boolean> {
+  ask: () => Promise<Took>,
+): Promise<Took> {
   const deadline = clock.monotonic() + milliseconds
-  for (let pause = 1_000; !(await ask()); pause = Math.min(2 * pause, 15_000)) {
-    if (clock.monotonic() >= deadline) return false
+  for (let pause = 1_000; ; pause = Math.min(2 * pause, 15_000)) {
+    const took = await ask()
+    if (took === 'yes' || clock.monotonic() >= deadline) return took
     await clock.sleep(pause, signal)
   }
-  return true
 }
 
 interface Said {

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { changeAccount, commandFor } from '../../lib/keys/account.ts'
+import { changeAccount, commandFor, tookOf } from '../../lib/keys/account.ts'
 import type { Channel, Machine } from '../../lib/machine/machine.ts'
 import { Problem } from '../../lib/problem.ts'
 
@@ -57,7 +57,13 @@ function service(behaviour: { api: number; shell: 'prompts' | 'silent' | 'ends';
       },
     } as unknown as Machine
   }
-  return { login, lines, took: async () => isTaken, logins: () => logins, stillOpen: () => open }
+  return {
+    login,
+    lines,
+    took: async () => (isTaken ? 'yes' : 'no') as 'yes' | 'no',
+    logins: () => logins,
+    stillOpen: () => open,
+  }
 }
 
 const { signal } = new AbortController()
@@ -119,7 +125,22 @@ t.test('who is not let in tries once', async (t) => {
     logins += 1
     throw new Problem('nixbuild.net knows none of the keys that were offered', { kind: 'unreachable' })
   }
-  const changed = await changeAccount('x', { login, clock: clock(), signal }, async () => false)
+  const changed = await changeAccount('x', { login, clock: clock(), signal }, async () => 'no')
   t.same(changed, { kind: 'not done', said: ['api: nixbuild.net knows none of the keys that were offered'] })
   t.equal(logins, 1)
+})
+
+t.test('only a service that refuses a key has forgotten it', async (t) => {
+  for (const acceptance of ['unreachable', 'host-key', 'unknown'] as const) {
+    t.same([tookOf('add', acceptance), tookOf('remove', acceptance)], ['unknown', 'unknown'], acceptance)
+  }
+  t.same([tookOf('add', 'yes'), tookOf('remove', 'yes')], ['yes', 'no'])
+  t.same([tookOf('add', 'refused'), tookOf('remove', 'refused')], ['no', 'yes'])
+})
+
+t.test('where nobody can see whether it took, it is neither done nor sent once more', async (t) => {
+  const one = service({ api: 0, shell: 'prompts', takes: 'api' })
+  const changed = await changeAccount('x', { ...one, clock: clock(), signal }, async () => 'unknown')
+  t.match(changed, { kind: 'not done', said: [/^api: /, 'whether it took could not be seen from the host'] })
+  t.same(one.lines, ['api: x'])
 })

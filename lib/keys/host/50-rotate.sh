@@ -1,17 +1,32 @@
 # A key is changed in steps, each of which can be done twice: nixbuild.next is the key to come, nixbuild.old the one that
 # went. Whatever is there says how far it got.
 
-# The file is there, with its public half.
+# What was cut off in being written has no public half.
+is_proven() { # FILE
+  case $(public_of "$1") in ssh-ed25519\ *) return 0 ;; esac
+  return 1
+}
+
+# Afterwards the key to come can be used, or the one in place is it already: nixbuild.old is another one then.
 make_next() { # ACCOUNT COMMENT
   enter "$1" || exit 1
   [ -e "$key" ] && [ ! -L "$key" ] || { could_not "$key is not a key that can be changed here"; return; }
-  [ ! -e "$key.old" ] || { did 'a rotation that was interrupted goes on'; return; }
-  if [ -e "$key.next" ]; then did 'a rotation that was interrupted goes on'; else make_key "$key.next" "$2"; fi
+  is_proven "$key.next" || as_account rm -f "$key.next" "$key.next.pub"
+  if [ -e "$key.next" ] || { [ -e "$key.old" ] && [ ! "$key.old" -ef "$key" ]; }; then
+    did 'a rotation that was interrupted goes on'
+  else
+    make_key "$key.next" "$2" || could_not 'no new key could be made'
+  fi
 }
+
+# Left where putting the old key back was interrupted: a rename onto the same file does nothing.
+drop_second_name() { [ ! "$key.next" -ef "$key" ] || as_account rm -f "$key.next"; }
 
 # At no moment is there no key: one rename puts the new one into the place of the old.
 swap() { # ACCOUNT
   enter "$1" || exit 1
+  drop_second_name
+  [ ! -e "$key.next" ] || is_proven "$key.next" || { could_not "$key.next is no usable key"; return; }
   as_account sh -c '
     if [ -e "$1.next" ]; then
       [ -e "$1.old" ] || ln "$1" "$1.old" || exit 1
@@ -26,6 +41,7 @@ swap() { # ACCOUNT
 # The old key again; the new one waits for another try.
 swap_back() { # ACCOUNT
   enter "$1" || exit 1
+  drop_second_name
   as_account sh -c '
     [ -e "$1.old" ] && [ ! -e "$1.next" ] || exit 0
     ln "$1" "$1.next" && rm -f "$1.pub" && mv -f "$1.old" "$1" && sync -f "$1"
@@ -34,16 +50,21 @@ swap_back() { # ACCOUNT
 
 drop_old() { # ACCOUNT
   enter "$1" || exit 1
-  as_account rm -f "$key.old"
+  as_account rm -f "$key.old" || could_not "$key.old could not be deleted"
 }
 
 # The key goes, and what was written for it.
 forget() { # ACCOUNT
   enter "$1" || exit 1
   if [ -L "$key" ]; then could_not "$key is a link to $(readlink -f "$key"): take it away where it comes from"; return; fi
-  as_account rm -f "$key" "$key.pub" "$key.next" "$key.next.pub" "$key.old"
-  if grep -qxF "$begins" "$home/.ssh/config" 2> /dev/null && ! is_link "$home/.ssh/config"; then write_configuration ''; fi
-  did "key deleted: $key"
+  if as_account rm -f "$key" "$key.pub" "$key.next" "$key.next.pub" "$key.old"; then
+    did "key deleted: $key"
+  else
+    could_not "$key could not be deleted"
+  fi
+  if grep -qxF "$begins" "$home/.ssh/config" 2> /dev/null && ! is_link "$home/.ssh/config"; then
+    write_configuration '' || could_not "the block for $service is still in $home/.ssh/config"
+  fi
 }
 
 # The public halves of all that is there.

@@ -1,0 +1,228 @@
+/** What becomes of keys when something is in the way: the program for hosts, run here, with a home and a service of its own. */
+import { execFileSync } from 'node:child_process'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { type KeysReport, revokeKeys, rotateKeys } from '../../lib/deployment/keys.ts'
+import type { Tools } from '../../lib/deployment/tools.ts'
+import { localMachine } from '../../lib/edge/local-machine.ts'
+import type { Host } from '../../lib/inventory/inventory.ts'
+import { keysProgram } from '../../lib/keys/program.ts'
+import type { Machine } from '../../lib/machine/machine.ts'
+import { Problem } from '../../lib/problem.ts'
+
+const directory = new URL('../../lib/keys/host/', import.meta.url)
+const parts = new Map(readdirSync(directory).map((name) => [name, readFileSync(new URL(name, directory), 'utf8')]))
+
+const bodyOf = (file: string) =>
+  execFileSync('ssh-keygen', ['-y', '-P', '', '-f', file], { encoding: 'utf8' }).split(' ')[1] ?? ''
+
+/** root's key and an account at a service that knows it. `state`: files by which the service is told what to do. */
+function place(t: Test) {
+  const root = mkdtempSync(join(tmpdir(), 'deploy-keys-story-'))
+  t.teardown(() => rmSync(root, { recursive: true }))
+  const state = (name: string) => join(root, name)
+  const key = join(root, '.ssh/nixbuild')
+  mkdirSync(join(root, '.ssh'))
+  const makeKey = (file: string, passphrase = '') =>
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', passphrase, '-C', 'dave:root:2026-11-26', '-f', file])
+  makeKey(key)
+  rmSync(`${key}.pub`)
+  const known = () =>
+    existsSync(state('known')) ? readFileSync(state('known'), 'utf8').split('\n').filter(Boolean) : []
+  const remember = (...bodies: readonly string[]) =>
+    writeFileSync(state('known'), bodies.map((one) => `${one}\n`).join(''))
+  remember(bodyOf(key))
+  const service = `
+getent() { echo "root:x:$(id -u):$(id -g)::${root}:/bin/sh"; }
+as_account() { env HOME="$home" "$@" < /dev/null; }
+with_known_hosts() { known_hosts=/dev/null; }
+read_settings() { settings='system = x86_64-linux'; }
+body_of() { ssh-keygen -y -P '' -f "$1" < /dev/null | cut -d ' ' -f 2; }
+accepts() {
+  if [ -e ${root}/unreachable ]; then echo 'unreachable no route to it'
+  elif body=$(body_of "$1") && [ -n "$body" ] && grep -qxF "$body" ${root}/known; then echo yes
+  else echo refused; fi
+}
+verify_build() {
+  echo 'way build'
+  if [ -e ${root}/useless ]; then echo 'works no'; else echo 'works yes'; fi
+  if [ -e ${root}/cut-off ]; then : > ${root}/unreachable; fi
+}
+[ ! -e ${root}/overrides ] || . ${root}/overrides
+`
+  const program = keysProgram(new Map([...parts, ['90-service.sh', service]]))
+  const run: Machine['run'] = async ({ argv }) => {
+    const [, , what, , body = ''] = argv
+    if (existsSync(state('cut-off-at-change'))) writeFileSync(state('unreachable'), '')
+    else remember(...known().filter((one) => one !== body), ...(what === 'add' ? [body] : []))
+    return { code: 0, signal: null, lost: false, stdout: '{}', stderr: '' }
+  }
+  let now = 0
+  const tools = {
+    network: { connect: async () => localMachine({ name: 'dave', elevation: 'none' }) },
+    clock: {
+      monotonic: () => now,
+      now: () => new Date('2026-11-27'),
+      sleep: async (ms: number) => {
+        now += ms
+      },
+    },
+    report: () => {},
+    signal: new AbortController().signal,
+    keys: {
+      program: async () => program,
+      builders: new Map(),
+      login: async () => ({ run, open: () => Promise.reject(new Problem('no shell')), close: async () => {} }),
+    },
+  } as unknown as Tools
+  const host = { name: 'dave', destination: 'dave', elevation: 'none', nixbuildKeys: ['root'] } as unknown as Host
+  const tell = async (story: Promise<{ seen: KeysReport | Problem }>) => {
+    const { seen } = await story
+    if (seen instanceof Problem) throw seen
+    return { ...seen, failure: seen.couldNot[0]?.text }
+  }
+  const set = (name: string, text = '') => writeFileSync(state(name), text)
+  return {
+    key,
+    known,
+    remember,
+    makeKey,
+    set,
+    unset: (name: string) => rmSync(state(name), { force: true }),
+    files: () => readdirSync(join(root, '.ssh')).filter((name) => /^nixbuild/.test(name) && !/\.pub$/.test(name)),
+    rotate: () => tell(rotateKeys(host, { waitMs: 0, maxAgeMs: undefined }, tools)),
+    revoke: () => tell(revokeKeys(host, { waitMs: 0 }, tools)),
+  }
+}
+
+/** A rotation that got as far as having the new key in its place. */
+function swapped(t: Test) {
+  const here = place(t)
+  const { key } = here
+  renameSync(key, `${key}.old`)
+  here.makeKey(key)
+  rmSync(`${key}.pub`)
+  return { ...here, old: bodyOf(`${key}.old`), fresh: bodyOf(key) }
+}
+
+t.test('a key is changed, and then nothing is left of the old one', async (t) => {
+  const { key, known, files, rotate } = place(t)
+  const before = bodyOf(key)
+  t.match(await rotate(), { couldNot: [], verified: [{ works: true }] })
+  t.not(bodyOf(key), before)
+  t.same([known(), files()], [[bodyOf(key)], ['nixbuild']])
+})
+
+t.test('a rotation that goes on never puts a key back that the account has forgotten', async (t) => {
+  const { key, fresh, remember, set, rotate, files } = swapped(t)
+  remember(fresh)
+  set('useless')
+  t.match((await rotate()).failure, 'stays in its place')
+  t.same([bodyOf(key), files()], [fresh, ['nixbuild', 'nixbuild.old']])
+})
+
+t.test('a key that is let in is put back when the new one is of no use', async (t) => {
+  const { key, old, fresh, remember, set, unset, rotate } = swapped(t)
+  remember(old, fresh)
+  set('useless')
+  t.match((await rotate()).failure, 'the old one is in its place again')
+  t.equal(bodyOf(key), old)
+  unset('useless')
+  t.match(await rotate(), { couldNot: [] })
+  t.equal(bodyOf(key), fresh)
+})
+
+t.test('where the service cannot be asked, no key is moved, removed or deleted', async (t) => {
+  const { key, old, fresh, known, remember, set, unset, rotate, revoke, files } = swapped(t)
+  remember(old, fresh)
+  set('unreachable')
+  const both = ['nixbuild', 'nixbuild.old']
+  t.match((await rotate()).failure, 'could not be asked: no route to it')
+  t.same([bodyOf(key), files()], [fresh, both])
+  t.match((await revoke()).failure, 'could not be asked: no route to it')
+  t.same([known(), files()], [[old, fresh], both])
+
+  unset('unreachable')
+  set('cut-off')
+  t.match((await rotate()).failure, 'could not be asked', 'it was let in before')
+  t.same([known(), files()], [[old, fresh], both])
+
+  unset('unreachable')
+  unset('cut-off')
+  set('cut-off-at-change')
+  t.match((await rotate()).failure, 'whether it took could not be seen')
+  t.same(files(), both)
+  unset('unreachable')
+  t.match((await revoke()).failure, 'whether it took could not be seen')
+  t.same(files(), both)
+
+  unset('unreachable')
+  unset('cut-off-at-change')
+  t.match(await rotate(), { couldNot: [] })
+  t.same([known(), files()], [[fresh], ['nixbuild']])
+})
+
+t.test('a power cut while the old key was put back is got over', async (t) => {
+  const { key, old, fresh, known, remember, rotate, files } = swapped(t)
+  remember(old, fresh)
+  linkSync(key, `${key}.next`)
+  t.match(await rotate(), { couldNot: [] })
+  t.same([bodyOf(key), known(), files()], [fresh, [fresh], ['nixbuild']])
+})
+
+t.test('a key that was not written to its end is made anew', async (t) => {
+  for (const half of ['', 'lost']) {
+    const { key, known, rotate, files } = place(t)
+    const before = bodyOf(key)
+    writeFileSync(`${key}.next`, half)
+    // The power went when the old one had its second name.
+    linkSync(key, `${key}.old`)
+    t.match(await rotate(), { couldNot: [] })
+    t.not(bodyOf(key), before)
+    t.same([known(), files()], [[bodyOf(key)], ['nixbuild']])
+  }
+})
+
+t.test('a key without a public half is not put into place', async (t) => {
+  const { key, set, rotate } = place(t)
+  const before = bodyOf(key)
+  set('overrides', 'make_key() { echo lost > "$1"; }')
+  t.match((await rotate()).failure, 'no new key could be made')
+  t.equal(bodyOf(key), before)
+})
+
+t.test('what the host could not do is told', async (t) => {
+  const { key, old, fresh, remember, set, unset, rotate } = swapped(t)
+  remember(old, fresh)
+  const cannot = (command: string) =>
+    set(
+      'overrides',
+      `as_account() { case "$*" in *'${command}'*) return 1 ;; esac; env HOME="$home" "$@" < /dev/null; }`,
+    )
+  cannot(`rm -f ${key}.old`)
+  const undeleted = await rotate()
+  t.match(undeleted.failure, 'could not be deleted')
+  t.notMatch(undeleted.did.join(), 'the new key is in use')
+
+  remember(old, fresh)
+  set('useless')
+  cannot('mv -f "$1.old" "$1"')
+  t.match((await rotate()).failure, 'the old key could not be put back')
+
+  unset('overrides')
+  const other = place(t)
+  other.set('overrides', 'make_key() { return 1; }')
+  t.match(await other.rotate(), { failure: 'root: no new key could be made', did: [] })
+})
