@@ -120,7 +120,7 @@ interface Accepted {
   readonly said: string
 }
 
-/** `suffix` of the key's file: `.next` or `.old` in a rotation. */
+/** `suffix` of the key's file: `.next` or `.old` in a rotation, `.unusable` of one that was set aside. */
 async function acceptances(
   { asking, service }: Place,
   accounts: readonly string[],
@@ -237,7 +237,7 @@ async function publicsOf({ asking }: Place, account: string) {
   const answer = await askHost(asking, 'publics', account)
   const facts = answer.accounts.get(account) ?? []
   const of = (which: string) => factOf(facts, `public.${which}`)
-  return { now: of('now'), next: of('next'), old: of('old') }
+  return { now: of('now'), next: of('next'), old: of('old'), unusable: of('unusable') }
 }
 
 const publicKeyOf = async (place: Place, account: string) => (await publicsOf(place, account)).now
@@ -383,13 +383,22 @@ export const revokeKeys = (host: Host, patience: Patience, tools: Tools): Promis
   visit(host, tools, async (place) => {
     const did: string[] = []
     const couldNot: Undone[] = []
-    for (const account of accountsOf(place)) {
-      const { now, next, old } = await publicsOf(place, account)
+    const state = await readKeys(place.asking, { accounts: accountsOf(place), hostKey: place.service.hostKey })
+    for (const { account, file, link } of state.accounts) {
+      if (link !== undefined) {
+        couldNot.push({
+          text: `${account}: ${file} is a link to ${link}, and the key stays in the account`,
+          mend: 'take it away where it comes from; then remove the key in the shell of the service',
+        })
+        continue
+      }
+      const { now, next, old, unusable } = await publicsOf(place, account)
       let isForgotten = true
       for (const [suffix, publicKey] of [
         ['', now],
         ['.next', next],
         ['.old', old],
+        ['.unusable', unusable],
       ] as const) {
         if (publicKey === undefined) continue
         const end = await ensure(place, 'remove', { account, publicKey, suffix }, patience)

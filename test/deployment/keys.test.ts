@@ -9,6 +9,8 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -55,6 +57,7 @@ accepts() {
   elif body=$(body_of "$1") && [ -n "$body" ] && grep -qxF "$body" ${root}/known; then echo yes
   else echo refused; fi
 }
+knows() { grep -qxF "$(locked_public_of "$1" | cut -d ' ' -f 2)" ${root}/known; }
 verify_build() {
   echo 'way build'
   if [ -e ${root}/useless ]; then echo 'works no'; else echo 'works yes'; fi
@@ -225,4 +228,25 @@ t.test('what the host could not do is told', async (t) => {
   const other = place(t)
   other.set('overrides', 'make_key() { return 1; }')
   t.match(await other.rotate(), { failure: 'root: no new key could be made', did: [] })
+})
+
+t.test('a key that something else puts there stays in the account', async (t) => {
+  const { key, known, revoke } = place(t)
+  renameSync(key, `${key}-elsewhere`)
+  symlinkSync(`${key}-elsewhere`, key)
+  const before = known()
+  t.match((await revoke()).failure, 'is a link to')
+  t.same(known(), before)
+  t.ok(statSync(key).isFile())
+})
+
+t.test('a key that was set aside is revoked with the others', async (t) => {
+  const { key, known, remember, makeKey, revoke, files } = place(t)
+  makeKey(`${key}.unusable`, 'secret')
+  const [, publicKey = ''] = readFileSync(`${key}.unusable.pub`, 'utf8').split(' ')
+  // The new key's is in its place.
+  rmSync(`${key}.unusable.pub`)
+  remember(...known(), publicKey)
+  t.match(await revoke(), { couldNot: [] })
+  t.same([known(), files()], [[], []])
 })

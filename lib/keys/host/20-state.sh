@@ -6,6 +6,11 @@ public_of() { # FILE
   as_account cat "$1" 2> /dev/null | ssh-keygen -y -P '' -f /dev/stdin 2> /dev/null
 }
 
+# That of a key with a passphrase, which stands in its file unlocked.
+locked_public_of() { # FILE
+  as_account ssh-keygen -e -f "$1" 2> /dev/null | ssh-keygen -i -f /dev/stdin 2> /dev/null
+}
+
 form_of() { # FILE
   case $(public_of "$1") in
     ssh-ed25519\ *) echo ok; return ;;

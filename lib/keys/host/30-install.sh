@@ -16,7 +16,8 @@ make_key() { # FILE COMMENT
 
 # A key that can't be used stays beside the new one, under another name.
 replace_key() { # COMMENT WHY
-  as_account mv -f "$key" "$key.unusable" && make_key "$key" "$1" && did "$2: a new key in its place, the other is $key.unusable"
+  as_account mv -f "$key" "$key.unusable" && make_key "$key" "$1" &&
+    did "$2: a new key in its place; the other is $key.unusable, and stays in the account until the keys are revoked"
 }
 
 # By the directory itself: a link in the way of a name leads nowhere then.
