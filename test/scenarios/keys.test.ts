@@ -278,7 +278,7 @@ test('with the configuration of the post: which key the daemon uses, which nobod
   t.match(deployed.outcome.warnings.join('\n'), /key of root: .* has mode 640: .*deploy keys install dave/)
   t.match(
     (await stage.deploy('doctor', 'dave', '--plain')).stdout,
-    /key of root: .* has mode 640\n.*deploy keys install dave/,
+    /key of root: .* has mode 640: .*\n.*deploy keys install dave/,
   )
   await stage.inside(
     'dave',
