@@ -156,7 +156,7 @@ test('a key that no account has: what is missing and how to get it, in two lines
   t.match(told, 'tried:   /home/ops/stranger\n')
   t.equal(hints.length, 2, hints.join('\n'))
   const doctor = await stage.deploy('doctor', '--builders', '--plain')
-  t.match(doctor, { code: 1, stdout: 'nixbuild.net knows none of the keys that were offered' })
+  t.match(doctor, { code: 4, stdout: 'nixbuild.net knows none of the keys that were offered' })
 })
 
 /** Whether a text is in an argument of any process of a machine, asked again and again until `stop`. */
