@@ -184,7 +184,7 @@ async function traces(): Promise<string[]> {
     forge: "pgrep -af 'nix-daemo[n] --stdio|nix .*eva[l] ' | cut -d' ' -f2-",
     control: "pgrep -af 'bin/deplo[y] ' | cut -d' ' -f2-",
   }
-  const files = "; find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*'"
+  const files = "; find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*' ! -name '.*-unix'"
   const all = Object.entries(look).map(async ([machine, script]) => {
     if (!lab.isOn(machine)) return []
     const { stdout } = await lab.inside(machine, script + files)
