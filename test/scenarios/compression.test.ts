@@ -1,6 +1,5 @@
 /** Copies whose NARs are compressed on the way: by zstd and gzip, to hosts of three ages, whole, damaged and cut. */
 import { randomUUID } from 'node:crypto'
-import { Readable } from 'node:stream'
 import t from 'tap'
 import type { Codec } from '../../lib/copy/compression.ts'
 import type { CopyRequest } from '../../lib/copy/copy.ts'
@@ -10,15 +9,16 @@ import { systemClock } from '../../lib/edge/clock.ts'
 import { codecs } from '../../lib/edge/codecs.ts'
 import { machineOver } from '../../lib/edge/machine.ts'
 import { startProcess } from '../../lib/edge/process.ts'
-import type { TransferProgress } from '../../lib/nix/transfer.ts'
 import { quote } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
-import type { Nar, NarSource } from '../../lib/nix/store.ts'
+import type { NarSource } from '../../lib/nix/store.ts'
 import { parseStorePath, type StorePath } from '../../lib/nix/store-path.ts'
+import type { TransferProgress } from '../../lib/nix/transfer.ts'
 import { Problem } from '../../lib/problem.ts'
 import * as lab from '../lab/lab.mjs'
 import { daemonOf } from './counted-store.ts'
 import { seen } from './eventually.ts'
+import { flipped } from './flipped-nar.ts'
 import { setStage } from './stage.ts'
 
 const skip = lab.whyNoLab() ?? false
@@ -170,20 +170,6 @@ const damaged = (source: NarSource): NarSource => ({
   },
 })
 
-const flipped = ({ info, bytes }: Nar): Nar => {
-  async function* pieces() {
-    let at = 0
-    for await (const piece of bytes as AsyncIterable<Buffer>) {
-      const place = 2 ** 20 - at
-      const copy = Buffer.from(piece)
-      if (place >= 0 && place < copy.length) copy.writeUInt8(copy.readUInt8(place) ^ 1, place)
-      at += piece.length
-      yield copy
-    }
-  }
-  return { info, bytes: Readable.from(pieces(), { objectMode: false }) }
-}
-
 t.test('a NAR that was damaged on the way is refused, and is not on the host', { skip }, async (t) => {
   const root = await builtOnForge({ small: 3, big: 1, lines: 100_000 })
   const problem = await problemOf(copied('dave', root, { through: damaged }))
@@ -254,6 +240,7 @@ t.test(
     const root = await builtOnForge({ small: 60, noisy: 4 })
     const paths = await closureOnForge(root)
     let cut: Promise<void> | undefined
+    let arrived = 0
     const stop = new AbortController()
     // What is known of paths is written back now and then, and is then to be true of them.
     const synced = async () => {
@@ -262,9 +249,23 @@ t.test(
     }
     // nobody here listens whether the host is still alive, as a deployment does
     const onProgress = ({ pathsDone }: TransferProgress) => {
-      if (pathsDone >= 20) cut ??= synced().finally(() => stop.abort())
+      arrived = pathsDone
     }
-    await problemOf(copied('dave', root, { onProgress, signal: stop.signal }))
+    // the last one is not sent before the power is gone
+    const through = (source: NarSource): NarSource => ({
+      ...source,
+      async *narsFrom(infos) {
+        for await (const nar of source.narsFrom(infos)) {
+          if (nar.info === infos.at(-1)) {
+            await seen('some have arrived', () => arrived > 0)
+            cut ??= synced().finally(() => stop.abort())
+            await cut
+          }
+          yield nar
+        }
+      },
+    })
+    await problemOf(copied('dave', root, { onProgress, through, signal: stop.signal }))
     await cut
     await lab.powerOn('dave')
     const there = await validOn('dave', paths)

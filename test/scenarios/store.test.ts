@@ -1,16 +1,16 @@
 /** Stores and copies between the lab's machines: Nix 2.26 on forge and dave, the newest on frank, 2.8 on grace. */
 import { randomUUID } from 'node:crypto'
-import { Readable } from 'node:stream'
 import t from 'tap'
 import type { CopyRequest } from '../../lib/copy/copy.ts'
 import { relay } from '../../lib/copy/relay.ts'
-import type { Nar, NixEvent, Store } from '../../lib/nix/store.ts'
+import type { NixEvent, Store } from '../../lib/nix/store.ts'
 import { parseDerivationPath, parseStorePath, type StorePath } from '../../lib/nix/store-path.ts'
 import type { TransferProgress, TransferResult } from '../../lib/nix/transfer.ts'
 import { Problem } from '../../lib/problem.ts'
 import { hostProcesses, inside, insideCommand, ssh, sshCommand, up, watchMemory, whyNoLab } from '../lab/lab.mjs'
 import { type CountedStore, daemonOf, storeOf } from './counted-store.ts'
 import { seen } from './eventually.ts'
+import { flipped } from './flipped-nar.ts'
 
 const skip = whyNoLab() ?? false
 const hosts = { dave: /^2\.26\./, frank: /^2\.[3-9]\d\./, grace: /^2\.8\./ }
@@ -151,21 +151,6 @@ t.test('a NAR that was damaged on the way is refused, and is not on the host', {
   t.ok(result.sentPaths <= 5)
   t.same(await validOn('dave', paths), paths)
 })
-
-/** One bit of the contents. */
-const flipped = ({ info, bytes }: Nar): Nar => {
-  async function* pieces() {
-    let at = 0
-    for await (const piece of bytes as AsyncIterable<Buffer>) {
-      const place = 2 ** 20 - at
-      const copy = Buffer.from(piece)
-      if (place >= 0 && place < copy.length) copy.writeUInt8(copy.readUInt8(place) ^ 1, place)
-      at += piece.length
-      yield copy
-    }
-  }
-  return { info, bytes: Readable.from(pieces(), { objectMode: false }) }
-}
 
 /** Does something once, when that much of the copy has gone. */
 const after = (bytes: number, act: () => void) => {
