@@ -1,9 +1,11 @@
 /** Brings a toplevel's closure to the host, and keeps it there until the transaction has its own roots. */
 import { type HostState, probe, whyNot } from '../activation/host-state.ts'
 import type { BootFile, Builder } from '../builders/builder.ts'
+import { streamsOf } from '../builders/connection.ts'
 import { copyStrategy } from '../copy/index.ts'
 import { prepareLanes } from '../copy/lanes.ts'
 import { patience } from '../copy/patience.ts'
+import { formatBytes } from '../format.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
 import type { Store } from '../nix/store.ts'
@@ -12,7 +14,6 @@ import { openStore } from '../nix/worker-protocol.ts'
 import { Problem } from '../problem.ts'
 import { missingOnBoot } from './boot-room.ts'
 import { whatCleaningFrees } from './clean.ts'
-import { formatBytes } from '../format.ts'
 import type { Gathered } from './outcomes.ts'
 import type { Session } from './session.ts'
 import type { Mode, Tools } from './tools.ts'
@@ -126,19 +127,8 @@ const serve = ['nix-store', '--serve', '--write', ...durably]
 /** The store of the host, spoken to as root: only root may add paths that nobody signed. */
 async function openHostStore(machine: Machine, signal: AbortSignal): Promise<Store> {
   const channel = await machine.open({ argv: daemon, asRoot: true }, signal)
-  let isOutOfReach = false
-  const closed = channel.exit.then(({ lost }) => {
-    isOutOfReach = lost
-  })
   try {
-    return await openStore({
-      input: channel.stdin,
-      output: channel.stdout,
-      errorOutput: () => channel.errorOutput(),
-      closed,
-      isOutOfReach: () => isOutOfReach,
-      close: () => channel.close(),
-    })
+    return await openStore(streamsOf(channel))
   } catch (error) {
     channel.close()
     const exit = await Promise.race([channel.exit, undefined])

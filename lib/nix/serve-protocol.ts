@@ -4,16 +4,16 @@
  * end; so a stream of NARs can go through something that holds bytes back, as compressors do. Version 2.5 and later (Nix 2.5
  * has 2.7).
  */
-import { Readable } from 'node:stream'
 import { Problem } from '../problem.ts'
 import { referencesFirst } from './closure.ts'
+import { infoAndNar } from './protocol/adding.ts'
 import { Connection, type DaemonStreams } from './protocol/connection.ts'
 import { inPiecesOf } from './protocol/framed.ts'
-import { type Cut, cutOut } from './protocol/nars.ts'
-import { newPathInfo, readStorePath, storePathFrom } from './protocol/path-info.ts'
+import { nextNar } from './protocol/nars.ts'
+import { readStorePath, storePathFrom } from './protocol/path-info.ts'
 import { writeAll } from './protocol/queries.ts'
-import { EndOfStream, NotUnderstood, type WireReader } from './protocol/wire-reader.ts'
 import { boolean, integer, string, strings } from './protocol/wire.ts'
+import { EndOfStream, NotUnderstood, type WireReader } from './protocol/wire-reader.ts'
 import type { Adding, Nar, NarSink, NarSource, PathInfo } from './store.ts'
 import type { StorePath } from './store-path.ts'
 
@@ -113,11 +113,7 @@ async function* narsFrom(connection: Connection, infos: readonly PathInfo[]): As
       () => {},
     )
     await greeted(connection)
-    for (const info of infos) {
-      const cut: Cut = { finished: false }
-      yield { info, bytes: Readable.from(cutOut(connection, info, cut), { objectMode: false }) }
-      if (!cut.finished) throw new RangeError(`${info.path} was not read to its end`)
-    }
+    for (const info of infos) yield* nextNar(connection, info)
     complete = true
   } catch (error) {
     throw await connection.broke(error)
@@ -140,17 +136,10 @@ function addMultiple(connection: Connection, nars: AsyncIterable<Nar>, adding: A
 }
 
 async function* commands(nars: AsyncIterable<Nar>, adding: Adding, sent: PathInfo[]): AsyncGenerator<Uint8Array> {
-  for await (const { info, bytes } of nars) {
-    sent.push(info)
+  for await (const nar of nars) {
+    sent.push(nar.info)
     yield integer(command.addToStoreNar)
-    yield newPathInfo(info)
-    let size = 0
-    for await (const piece of bytes as AsyncIterable<Buffer>) {
-      size += piece.length
-      yield piece
-      adding.onSent?.(piece.length)
-    }
-    if (size !== info.narSize) throw new Problem(`the NAR of ${info.path} has ${size} of ${info.narSize} bytes`)
+    yield* infoAndNar(nar, adding)
   }
 }
 

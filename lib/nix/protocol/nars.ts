@@ -6,8 +6,8 @@ import type { Nar, PathInfo } from '../store.ts'
 import type { Connection } from './connection.ts'
 import { operation, said } from './operations.ts'
 import { readError, untilAnswer } from './said.ts'
-import { EndOfStream, type WireReader } from './wire-reader.ts'
 import { integer, string } from './wire.ts'
+import { EndOfStream, type WireReader } from './wire-reader.ts'
 
 /** Requests on their way at any time: about 50 KB, which is written without waiting for room. */
 const ahead = 512
@@ -23,10 +23,7 @@ export async function* narsFrom(connection: Connection, infos: readonly PathInfo
     for (const info of infos.slice(0, ahead)) ask(info)
     for (const [index, info] of infos.entries()) {
       await untilAnswer(connection.reader)
-      const cut: Cut = { finished: false }
-      const bytes = Readable.from(cutOut(connection, info, cut), { objectMode: false })
-      yield { info, bytes }
-      if (!cut.finished) throw new RangeError(`${info.path} was not read to its end`)
+      yield* nextNar(connection, info)
       ask(infos[index + ahead])
     }
     complete = true
@@ -38,13 +35,20 @@ export async function* narsFrom(connection: Connection, infos: readonly PathInfo
   }
 }
 
+/** The NAR that comes next. Rejects when whoever got it didn't read it to its end. */
+export async function* nextNar(connection: Connection, info: PathInfo): AsyncGenerator<Nar> {
+  const cut: Cut = { finished: false }
+  yield { info, bytes: Readable.from(cutOut(connection, info, cut), { objectMode: false }) }
+  if (!cut.finished) throw new RangeError(`${info.path} was not read to its end`)
+}
+
 /** Whether the NAR that was cut out has been read to its end. */
-export interface Cut {
+interface Cut {
   finished: boolean
 }
 
 /** Exactly one NAR, which must have the size that is known of it. */
-export async function* cutOut(connection: Connection, info: PathInfo, cut: Cut): AsyncGenerator<Buffer> {
+async function* cutOut(connection: Connection, info: PathInfo, cut: Cut): AsyncGenerator<Buffer> {
   const { reader } = connection
   const scanner = new NarScanner()
   let size = 0
