@@ -130,13 +130,15 @@ export function endingOf(transacted: Transacted, gathered: Gathered, before: str
   }
 }
 
-const missingEnding = ({ reason, confirmationSent }: Extract<Transacted, { kind: 'left' }>): Ending => ({
+const missingEnding = ({ reason, confirmationSent, triesOnce }: Extract<Transacted, { kind: 'left' }>): Ending => ({
   kind: 'needs hands',
   reason,
-  hints: [
-    ...(confirmationSent ? [] : ['if it boots at all, it goes back by itself, with one more reboot']),
-    'look at its console: its boot menu may have the generation before',
-  ],
+  hints: triesOnce
+    ? ['switch it off and on: its boot loader then starts the system that ran before']
+    : [
+        ...(confirmationSent ? [] : ['if it boots at all, it goes back by itself, with one more reboot']),
+        'look at its console: its boot menu may have the generation before',
+      ],
   running: '',
 })
 

@@ -32,6 +32,8 @@ export type Transacted =
       readonly confirmationSent: boolean
       /** it rebooted and did not come back: what goes back by itself only does so when it boots */
       readonly isMissing: boolean
+      /** its boot loader was told to try the new system once, and starts the one before after that: nothing was confirmed */
+      readonly triesOnce: boolean
     }
 
 /**
@@ -81,6 +83,7 @@ class Transaction {
   #confirmationSent = false
   #reboots = false
   #isMissing = false
+  #triesOnce = false
   /** Ends the waiting for a host that reboots: it is back. */
   #back = new AbortController()
   /** of the clock: until then somebody may confirm */
@@ -102,10 +105,11 @@ class Transaction {
     this.#begun = new Promise((resolve) => {
       tellBegun = resolve
     })
-    this.#listener = this.#listen((word) => {
+    this.#listener = this.#listen((word, reason) => {
       this.#back.abort()
       // Which of the words is the last one before contact is lost is a matter of chance.
       if (word === 'staging') this.#reboots = true
+      if (word === 'rebooting' && reason) this.#triesOnce = true
       if (this.#reboots && word !== 'awaiting') this.#awaitBoot()
       if (this.#hasBegun) return
       this.#hasBegun = true
@@ -141,6 +145,7 @@ class Transaction {
         : reason,
       confirmationSent: this.#confirmationSent,
       isMissing: this.#isMissing,
+      triesOnce: this.#triesOnce && !this.#confirmationSent,
     }
   }
 
@@ -246,15 +251,16 @@ class Transaction {
     return undefined
   }
 
-  #listen(onState: (word: string) => void): TransactionListener {
+  #listen(onState: (word: string, reason: string) => void): TransactionListener {
     const { host, tools } = this.#place
     const enter = (stage: Stage) => tools.report({ kind: 'stage', host: host.name, stage })
     const note = (stage: Stage, text: string) => tools.report({ kind: 'note', host: host.name, stage, text })
     return {
       state(word, reason) {
-        onState(word)
+        onState(word, reason)
         if (word === 'activating' || word === 'staging') enter('activate')
         if (word === 'staging') note('activate', `with a reboot: ${reason}`)
+        if (word === 'rebooting' && reason) note('activate', reason)
         if (word === 'returning') note('roll back', 'reboots into the system that ran before')
         if (word === 'confirming') enter('confirm')
         if (word === 'rolling-back') {

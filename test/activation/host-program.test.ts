@@ -230,6 +230,28 @@ t.test('what the next boot runs is unknown where it cannot be told for certain',
   )
 })
 
+t.test('the entry of systemd-boot that is tried once is found by its system, and named without counters', async (t) => {
+  const top = '/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos-system-dave'
+  const boot = t.testdir({
+    loader: {
+      'loader.conf': 'default nixos-generation-11.conf\n',
+      entries: {
+        'nixos-generation-11.conf': 'options init=/nix/store/0000000000abcdfghijklmnpqrsvwxyz-old/init\n',
+        'nixos-generation-12+3-1.conf': `title NixOS\noptions init=${top}/init quiet\n`,
+        'nixos-generation-12-specialisation-x.conf': `options init=${top}-x/init\n`,
+        'nixos-generation-13-specialisation-y.conf': `options init=${top}/specialisation/y/init\n`,
+      },
+    },
+  })
+  const script = `${functions.replaceAll('/boot', boot)}\nentry_of ${top}\nentry_id "$(entry_of ${top})"\nentry_of ${top}-z`
+  for (const shell of shells)
+    t.same(
+      run(shell, script).trim().split('\n'),
+      [`${boot}/loader/entries/nixos-generation-12+3-1.conf`, 'nixos-generation-12.conf'],
+      shell,
+    )
+})
+
 const values = `nonce='n'
 mode='switch'
 new='/nix/store/b'

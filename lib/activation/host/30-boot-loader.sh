@@ -46,6 +46,13 @@ systemd_boot_entry() { # SYSTEM-PARTITION
   [ -z "$found" ] || echo "$found"
 }
 
+systemd_boot_lines() { # ENTRY-FILE
+  awk -v root="$(system_partition)" '
+    $1 == "linux" { print "kernel " root $2 }
+    $1 == "initrd" { print "initrd " root $2 }
+    $1 == "options" { $1 = ""; print "options" $0 }' "$1"
+}
+
 # The lines of the default entry: KEY VALUE
 default_entry() {
   case $(boot_loader) in
@@ -61,11 +68,7 @@ default_entry() {
         sed 's|/extlinux/\.\./|/|' ;;
     systemd-boot)
       entry=$(systemd_boot_entry "$(system_partition)")
-      [ -n "$entry" ] || return 0
-      awk -v root="$(system_partition)" '
-        $1 == "linux" { print "kernel " root $2 }
-        $1 == "initrd" { print "initrd " root $2 }
-        $1 == "options" { $1 = ""; print "options" $0 }' "$entry" ;;
+      [ -z "$entry" ] || systemd_boot_lines "$entry" ;;
     grub)
       # Only the first entry as the default can be told for certain: others may be remembered in grubenv.
       awk '$1 == "set" && $2 ~ /^default=/ && $2 !~ /^default="?(0|\$\{next_entry\})"?$/ { other = 1 }
@@ -114,8 +117,10 @@ write_boot_files_ahead() { # TOPLEVEL
 }
 
 # The files that the next boot loads and that are not what the store has of its system: KEY FILE
-damaged_boot_files() { # TOPLEVEL
-  default_entry | while read -r key file; do
+damaged_boot_files() { default_entry | damaged_files "$1"; } # TOPLEVEL
+
+damaged_files() { # TOPLEVEL, the lines of its entry on standard input
+  while read -r key file; do
     case $key in kernel | initrd) ;; *) continue ;; esac
     [ ! -e "$1/$key" ] || starts_with "$file" "$1/$key" || echo "$key $file"
   done
@@ -146,13 +151,18 @@ clear_boot_leftovers() { # FILE-WITH-THE-BOOT-FILES-BEFORE
 check_boot_files() { # TOPLEVEL
   # A menu that names another system has that system's files.
   [ "$(boot_default)" = "$1" ] || return 0
-  still_damaged=$(damaged_boot_files "$1" | while read -r key file; do
+  still_damaged=$(default_entry | repair_files "$1")
+  if [ -z "$still_damaged" ]; then note_boot_checked "$1"; else echo "$still_damaged"; fi
+}
+
+# Rewrites what differs, and prints what stays wrong.
+repair_files() { # TOPLEVEL, the lines of its entry on standard input
+  damaged_files "$1" | while read -r key file; do
     echo "rewriting $file: it differs from $1/$key" >&2
     cp -L "$1/$key" "$file.deploy" && add_initrd_secrets "$1" "$key" "$file.deploy" && sync_file_system "$file.deploy" &&
       mv -f "$file.deploy" "$file" && sync_file_system "$file"
     starts_with "$file" "$1/$key" || { rm -f "$file.deploy"; echo "$file"; }
-  done)
-  if [ -z "$still_damaged" ]; then note_boot_checked "$1"; else echo "$still_damaged"; fi
+  done
 }
 
 # Only a boot can bring such damage to light, and reading these files takes an SD card seconds: so they are compared

@@ -151,13 +151,15 @@ supervise_reboot() {
   esac
 }
 
-# The profile and the boot loader get the new system; then the host reboots.
+# The profile and the boot loader get the new system, or the boot loader tries it once (66-try-once.sh); then the host
+# reboots.
 stage_reboot() {
   if called_off; then read -r _ why < "$here/verdict"; roll_back "$why"; return; fi
   set_state staging "$(cat "$here/reboot-reason")"
-  make_permanent || return
+  set_new_profile || return
+  try_once || make_permanent || return
   if called_off; then read -r _ why < "$here/verdict"; roll_back "$why"; return; fi
-  set_state rebooting
+  set_state rebooting "$(once)"
   restart_host
 }
 
@@ -187,6 +189,11 @@ wait_seconds() { # NUMBER
 arrive() {
   if [ -s "$here/arrived-in" ]; then roll_back "the host restarted before the new system was confirmed"; return; fi
   if [ "$(booted_system)" != "$toplevel" ]; then
+    if [ -n "$(once)" ] && [ "$(booted_system)" = "$old_boot" ]; then
+      note switched
+      roll_back "the new system did not come up, and the boot loader went back to the one before"
+      return
+    fi
     roll_back "the host came up with $(booted_system), not with the new system"
     return
   fi
@@ -221,6 +228,7 @@ unfinished_boot() {
 # After a boot, the boot loader's file systems may not be there yet.
 prepare_way_back() {
   if ! has_rebooted; then
+    forget_once
     old_boot=${present_boot:-$old_boot} old_profile=${present_profile:-$old_profile}
     old_profile_link=${present_link:-$old_profile_link}
     return

@@ -208,14 +208,7 @@ confirm_system() {
 # Makes the new system the one that boots: closure, profile, boot loader, each written back before the next. False when
 # that failed and the way back was gone.
 make_permanent() {
-  sync_file_system /nix/store
-  if [ "$(profile_system)" != "$toplevel" ]; then
-    note made-generation || { roll_back "its records on the host could not be written"; return 1; }
-    logged=$(log_length)
-    set_profile "$toplevel" >> "$here/log" 2>&1 || { roll_back "the profile could not be set: $(last_words "$logged")"; return 1; }
-    profile_generation_link > "$here/made-generation"
-    sync_file_system "${system_profile%/*}"
-  fi
+  set_new_profile || return 1
   logged=$(log_length)
   note boot-touched || { roll_back "its records on the host could not be written"; return 1; }
   set_boot_loader "$toplevel"
@@ -231,6 +224,17 @@ make_permanent() {
     return 1
   fi
   [ "$(profile_system)" = "$toplevel" ] || { roll_back "the profile does not hold the new system"; return 1; }
+}
+
+# The new system's closure is on the disk, and it is a generation. False as above.
+set_new_profile() {
+  sync_file_system /nix/store
+  [ "$(profile_system)" != "$toplevel" ] || return 0
+  note made-generation || { roll_back "its records on the host could not be written"; return 1; }
+  logged=$(log_length)
+  set_profile "$toplevel" >> "$here/log" 2>&1 || { roll_back "the profile could not be set: $(last_words "$logged")"; return 1; }
+  profile_generation_link > "$here/made-generation"
+  sync_file_system "${system_profile%/*}"
 }
 
 # Sets switch_exit.
