@@ -230,6 +230,16 @@ t.test('what the next boot runs is unknown where it cannot be told for certain',
   )
 })
 
+t.test('the next line of the history is whole, whatever a power cut left of the last one', async (t) => {
+  const lasts = { whole: 'a\n', half: 'a', zeros: 'a\n\0\0\0', n: 'an', nothing: '', space: 'a ' }
+  for (const shell of shells)
+    for (const [title, last] of Object.entries(lasts)) {
+      const file = `${t.testdir({ history: last })}/history`
+      run(shell, `${functions}\nend_last_line ${file}; echo next >> ${file}`)
+      t.equal(readFileSync(file, 'utf8').split('\n').at(-2), 'next', `${title}, ${shell}`)
+    }
+})
+
 t.test('the entry of systemd-boot that is tried once is found by its system, and named without counters', async (t) => {
   const top = '/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos-system-dave'
   const boot = t.testdir({
@@ -243,7 +253,7 @@ t.test('the entry of systemd-boot that is tried once is found by its system, and
       },
     },
   })
-  const script = `${functions.replaceAll('/boot', boot)}\nentry_of ${top}\nentry_id "$(entry_of ${top})"\nentry_of ${top}-z`
+  const script = `${functions.replaceAll('/boot', boot)}\nentry_of ${top}\nentry_id "$(entry_of ${top})"\nentry_of ${top}-z; true`
   for (const shell of shells)
     t.same(
       run(shell, script).trim().split('\n'),

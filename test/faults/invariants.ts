@@ -2,7 +2,7 @@
 import { exitCode, type Outcome } from '../../lib/deployment/outcome.ts'
 import type { Facts, Told } from '../scenarios/stage.ts'
 import type { Allowance } from './faults.ts'
-import { reboots, type Stage } from './stages.ts'
+import { isBefore, reboots, type Stage } from './stages.ts'
 
 /** Everything that a cell has shown. */
 export interface Evidence {
@@ -58,13 +58,12 @@ const oneSystem: Invariant = (evidence) => {
     return [`it runs ${short(is.running)}, neither the old ${short(was.running)} nor a confirmed new system`]
   }
   const last = is.history.at(-1)
-  const confirmed = is.history.length > was.history.length && last?.['outcome'] === 'deployed'
-  return [
-    !confirmed &&
-      !allows.noHistory &&
-      !allows.restart &&
-      'it runs the new system, and no line of history says that it was confirmed',
-  ]
+  const isWritten = is.history.length > was.history.length && last?.['outcome'] === 'deployed'
+  // The line may be lost with the power or the disk, but only of what can have been confirmed.
+  const mayBeLost =
+    (allows.restart && !isBefore(evidence.stage.part, 'confirmed')) ||
+    (allows.noHistory && (!isBefore(evidence.stage.part, 'confirmed') || evidence.outcome?.kind === 'deployed'))
+  return [!isWritten && !mayBeLost && 'it runs the new system, and no line of history says that it was confirmed']
 }
 
 const agreement: Invariant = (evidence) => {
@@ -75,6 +74,10 @@ const agreement: Invariant = (evidence) => {
       is.profile !== is.running && `the profile is ${short(is.profile)}, and ${short(is.running)} runs`,
       is.boot !== is.running && `the next boot runs ${short(is.boot)}, and ${short(is.running)} runs now`,
       !Object.values(is.generations).includes(is.running) && 'what runs is no generation',
+      !allows.fewerGenerations && changed('generations', lost(was.generations, is.generations)),
+      changed('generations', added(was.generations, is.generations).slice(1)),
+      changed('failedUnits', added(was.failedUnits, is.failedUnits)),
+      changed('activeUnits', lost(was.activeUnits, is.activeUnits)),
     ]
   }
   // Nothing of ours runs after a power cut: the profile may be one step ahead of the boot entry until the next deployment.
@@ -93,18 +96,25 @@ const agreement: Invariant = (evidence) => {
   ]
 }
 
-function difference(was: unknown, is: unknown): string {
-  const lines = (value: unknown): string[] =>
-    typeof value === 'string'
-      ? [short(value)]
-      : Array.isArray(value)
-        ? value.map(String)
-        : Object.entries(value as object).map(([key, each]) => `${key} ${short(String(each))}`)
-  const [before, after] = [lines(was), lines(is)]
-  const gone = before.filter((line) => !after.includes(line)).map((line) => `-${line}`)
-  const come = after.filter((line) => !before.includes(line)).map((line) => `+${line}`)
-  return [...gone, ...come].join(' ')
+type Listed = string | readonly string[] | Readonly<Record<string, string>>
+
+const linesOf = (value: Listed): string[] =>
+  typeof value === 'string'
+    ? [short(value)]
+    : Array.isArray(value)
+      ? value.map(String)
+      : Object.entries(value).map(([key, each]) => `${key} ${short(String(each))}`)
+
+const lost = (was: Listed, is: Listed): string[] => {
+  const lines = linesOf(is)
+  return linesOf(was)
+    .filter((line) => !lines.includes(line))
+    .map((line) => `-${line}`)
 }
+const added = (was: Listed, is: Listed): string[] => lost(is, was).map((line) => line.replace('-', '+'))
+const changed = (what: string, lines: readonly string[]) => lines.length > 0 && `${what}: ${lines.join(' ')}`
+
+const difference = (was: Listed, is: Listed): string => [...lost(was, is), ...added(was, is)].join(' ')
 
 /** After a power cut there may be roots that lead to /run, which is empty: they hold nothing. */
 const nothingLeft: Invariant = (evidence) => [

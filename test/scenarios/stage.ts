@@ -158,9 +158,9 @@ export class Stage {
   }
 }
 
-/** None for half a line, from when the disk was full. */
+/** None for half a line, from when the disk was full; zeros are what a power cut may leave of one. */
 function wholeLine(line: string): Record<string, string>[] {
-  return line.endsWith('}') ? [JSON.parse(line) as Record<string, string>] : []
+  return line.startsWith('{') && line.endsWith('}') ? [JSON.parse(line) as Record<string, string>] : []
 }
 
 /** The host is exactly as it was: same systems everywhere, same units, nothing left behind. Only history has grown. */

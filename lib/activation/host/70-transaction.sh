@@ -402,14 +402,18 @@ conclude() {
   forget "$id"
 }
 
+# What a power cut left of a line, or the zeros in its place, doesn't take the next one with it.
+end_last_line() { # FILE
+  [ ! -s "$1" ] || [ "$(tail -c 1 "$1" | wc -l)" -eq 1 ] || echo >> "$1"
+}
+
 record_history() {
   mkdir -p -m 700 "$state_directory/log" || return 1
   ! grep -qs "\"id\":\"$id\"" "$state_directory/history" || return 0
   # A switch may print without end.
   tail -c 1000000 "$here/log" > "$state_directory/log/$id.log"
   ls -1 "$state_directory/log" | sort | head -n -50 | while read -r old_log; do rm -f "$state_directory/log/$old_log"; done
-  # Half a line, from when the power was cut, doesn't take the next one with it.
-  [ ! -s "$state_directory/history" ] || [ -z "$(tail -c 1 "$state_directory/history")" ] || echo >> "$state_directory/history"
+  end_last_line "$state_directory/history"
   printf '{%s,"outcome":"%s","reason":"%s","ended":"%s","bootId":"%s","generation":"%s"}\n' \
     "$record" "$(echo "$outcome" | tr - " ")" "$why" "$(timestamp)" "$(boot_id)" "$(profile_generation)" >> "$state_directory/history" &&
     sync_file_system "$state_directory"
