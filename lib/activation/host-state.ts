@@ -39,7 +39,7 @@ export interface HostState {
   readonly boot: string
   readonly bootLoader: string
   readonly bootId: string
-  /** files of the boot loader that the next boot loads and that are not what the store has; looked at once a boot */
+  /** files that the next boot loads and that are not what the store has (looked at once a boot), and an empty boot menu */
   readonly damagedBootFiles: readonly string[]
   readonly freeInStore: number | undefined
   /** the copies of kernels and initrds that the boot loader has, and the room for more; undefined where it needs none */

@@ -22,7 +22,7 @@ export async function preflight(host: Host, mode: Mode, session: Session, tools:
   }
   refuseUnfit(host, state)
   if (state.damagedBootFiles.length > 0) {
-    const damaged = `${state.damagedBootFiles.join(', ')}: not what the store has, as after a power cut`
+    const damaged = `${state.damagedBootFiles.join(', ')}: damaged, as after a power cut`
     const warn = (text: string) => tools.report({ kind: 'warning', host: host.name, text })
     if (mode === 'dry-activate') warn(`${damaged}; the next boot would fail, and a deployment rewrites it first`)
     else {
@@ -44,6 +44,6 @@ export const upgradesItself = {
 } as const
 
 const unbootable = (files: readonly string[]) =>
-  new Problem(`the next boot would fail: ${files.join(', ')} is not what the store has, and could not be rewritten`, {
+  new Problem(`the next boot would fail: ${files.join(', ')} is damaged, and could not be rewritten`, {
     hints: ['is the boot file system full or read-only? Do not restart the host before this is mended'],
   })

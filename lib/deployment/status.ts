@@ -60,7 +60,7 @@ export function standing(state: HostState): string {
   if (state.boot === 'unknown') parts.push(`what the next boot runs can't be read (boot loader ${state.bootLoader})`)
   if (state.damagedBootFiles.length > 0) {
     const files = state.damagedBootFiles.join(', ')
-    parts.push(`the next boot would fail: ${files} is not what the store has; any deployment rewrites it first`)
+    parts.push(`the next boot would fail: ${files} is damaged; any deployment rewrites it first`)
   }
   return parts.length === 0 ? 'running system, profile and boot default agree' : parts.join('; ')
 }

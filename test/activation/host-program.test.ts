@@ -240,6 +240,48 @@ t.test('the next line of the history is whole, whatever a power cut left of the 
     }
 })
 
+t.test('a boot menu that is empty or full of zeros is damaged, and no other', async (t) => {
+  const sound = 'DEFAULT a\nLABEL a\n'
+  const menus: [string, Parameters<typeof t.testdir>[0], string[]][] = [
+    ['sound', { extlinux: { 'extlinux.conf': sound } }, []],
+    ['written by hand', { extlinux: { 'extlinux.conf': 'ONTIMEOUT x\n' } }, []],
+    ['empty', { extlinux: { 'extlinux.conf': '' } }, ['extlinux/extlinux.conf']],
+    ['zeros', { extlinux: { 'extlinux.conf': `${sound}\0\0` } }, ['extlinux/extlinux.conf']],
+    ['empty grub', { grub: { 'grub.cfg': '' } }, ['grub/grub.cfg']],
+    ['no menu', {}, []],
+    [
+      'an empty entry of systemd-boot',
+      { loader: { 'loader.conf': 'default a.conf\n', entries: { 'a.conf': '', 'b.conf': '' } } },
+      ['loader/entries/a.conf'],
+    ],
+    ['an empty loader.conf', { loader: { 'loader.conf': '', entries: { 'a.conf': sound } } }, ['loader/loader.conf']],
+    ['a pattern', { loader: { 'loader.conf': 'default a*\n', entries: { 'a.conf': '', 'aa.conf': '' } } }, []],
+  ]
+  for (const shell of shells)
+    for (const [title, files, damaged] of menus) {
+      const boot = t.testdir(files)
+      const said = run(shell, `${functions.replaceAll('/boot', boot)}\ndamaged_menu; true`)
+      t.same(
+        said.split('\n').filter(Boolean),
+        damaged.map((file) => `menu ${boot}/${file}`),
+        `${title}, ${shell}`,
+      )
+    }
+})
+
+t.test('a boot file system that is not there in time is told, and nothing is written in its place', async (t) => {
+  // busybox would take its own stat in place of the host's
+  for (const shell of shells.filter((each) => !each.endsWith('busybox'))) {
+    const here = t.testdir({ 'boot-mounts': '/proc /\n' })
+    const script = `${functions}
+      here=${here} reboot_seconds=1 log=; systemctl() { echo "start $*" >> ${here}/asked; }
+      await_boot_mounts && echo yes || echo "no $missing_mount"
+      echo '/ /' > ${here}/boot-mounts; await_boot_mounts && echo yes`
+    t.equal(run(shell, script), 'no /\nyes\n', shell)
+    t.match(readFileSync(`${here}/asked`, 'utf8'), /start start --no-block/)
+  }
+})
+
 t.test('the entry of systemd-boot that is tried once is found by its system, and named without counters', async (t) => {
   const top = '/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos-system-dave'
   const boot = t.testdir({

@@ -36,7 +36,7 @@ test('status tells of a kernel that is not whole, and changes nothing', async (t
   await damage()
   const { damagedBootFiles, standing } = await status()
   t.match(damagedBootFiles?.join(), /-Image$/)
-  t.match(standing, /the next boot would fail: .*-Image is not what the store has; any deployment rewrites it first/)
+  t.match(standing, /the next boot would fail: .*-Image is damaged; any deployment rewrites it first/)
   t.same((await status()).damagedBootFiles, damagedBootFiles, 'for as long as it is so')
   const told = await stage.deploy('status', 'dave', '--plain')
   t.match(told.stdout, /the next boot would fail/)
@@ -46,7 +46,7 @@ test('status tells of a kernel that is not whole, and changes nothing', async (t
 
 test('a dry run tells as much', async (t) => {
   const { outcome } = await stage.deployHost('dave', '--mode', 'dry-activate')
-  t.match(outcome.warnings.join('\n'), /-Image: not what the store has.*; the next boot would fail/)
+  t.match(outcome.warnings.join('\n'), /-Image: damaged.*; the next boot would fail/)
   t.match(await stage.inside('dave', `stat -c %s ${kernel}`), /^40000$/m)
 })
 
@@ -56,7 +56,7 @@ test('a host whose boot files cannot be mended is refused, as it is', async (t) 
   const was = await stage.facts('dave')
   const { outcome, code } = await stage.deployHost('dave')
   t.equal(code, 1)
-  t.match(outcome, { kind: 'untouched', reason: /^the next boot would fail: .*-Image is not what/ })
+  t.match(outcome, { kind: 'untouched', reason: /^the next boot would fail: .*-Image is damaged/ })
   t.same(await stage.facts('dave'), was)
   await stage.inside('dave', 'umount /boot')
 })
@@ -66,12 +66,25 @@ test('a deployment rewrites it before anything else, and the host is alive after
   const { outcome, code } = await stage.deployHost('dave')
   t.equal(code, 0)
   t.equal(outcome.kind, 'unchanged', 'even one that has nothing else to do')
-  t.match(outcome.warnings.join('\n'), /-Image: not what the store has, as after a power cut; rewritten/)
+  t.match(outcome.warnings.join('\n'), /-Image: damaged, as after a power cut; rewritten/)
   await stage.inside('dave', `cmp ${kernel} /run/current-system/kernel`)
   t.same((await stage.facts('dave')).leftBehind, [])
   t.same((await status()).damagedBootFiles, [])
   await powerCycle()
   t.equal(lab.bootOf('dave')?.kind, 'nixos')
+})
+
+test('a menu that is empty is told, and written again', async (t) => {
+  const menu = '/boot/extlinux/extlinux.conf'
+  await stage.inside('dave', `: > ${menu}; sync`)
+  t.match((await status()).standing, /the next boot would fail: \S+extlinux.conf is damaged/)
+  const { outcome } = await stage.deployHost('dave')
+  t.equal(outcome.kind, 'unchanged')
+  t.match(outcome.warnings.join('\n'), /extlinux.conf: damaged, as after a power cut; rewritten/)
+  await powerCycle()
+  t.equal(lab.bootOf('dave')?.kind, 'nixos')
+  const { running, boot } = await stage.facts('dave')
+  t.equal(boot, running)
 })
 
 test('without that, the next boot is dead', async (t) => {

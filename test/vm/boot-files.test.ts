@@ -86,7 +86,7 @@ test('the same disk, with a deployment after the cut: told, mended, alive', asyn
   t.comment(outcome.kind, outcome.warnings)
   t.equal(code, 0)
   t.equal(outcome.kind, 'unchanged', 'there is nothing else to do')
-  t.match(outcome.warnings.join('\n'), /-Image.*: not what the store has, as after a power cut; rewritten/)
+  t.match(outcome.warnings.join('\n'), /-Image.*: damaged, as after a power cut; rewritten/)
   await powerCycle()
   tellOfBoot(t)
   const facts = await stage.facts('pi')

@@ -116,6 +116,26 @@ write_boot_files_ahead() { # TOPLEVEL
   sync_file_system /boot
 }
 
+# What a power cut has left empty of the menu, or full of zeros: the loader finds nothing in it. KEY FILE
+damaged_menu() {
+  case $(boot_loader) in
+    extlinux) set -- /boot/extlinux/extlinux.conf ;;
+    systemd-boot) set -- "$(system_partition)/loader/loader.conf" "$(systemd_boot_entry "$(system_partition)")" ;;
+    grub) set -- /boot/grub/grub.cfg ;;
+    *) return ;;
+  esac
+  for file; do
+    [ ! -e "$file" ] || { [ -s "$file" ] && tr -d '\000' < "$file" | cmp -s - "$file"; } || echo "menu $file"
+  done
+}
+
+# By the loader's own script, for the system in the profile: what the menu named can't be known any more.
+repair_menu() {
+  [ -n "$(damaged_menu)" ] && switch_is_free 10 || return 0
+  NIXOS_NO_CHECK=1 NIXOS_INSTALL_BOOTLOADER=0 timeout 300 "$(profile_system)/bin/switch-to-configuration" boot >&2
+  sync_file_system /boot
+}
+
 # The files that the next boot loads and that are not what the store has of its system: KEY FILE
 damaged_boot_files() { default_entry | damaged_files "$1"; } # TOPLEVEL
 
@@ -174,8 +194,10 @@ note_boot_checked() { # TOPLEVEL
 # What is wrong with them, when they have not been compared since the boot. A deployment that is under way may be
 # writing them.
 unchecked_boot_files() {
+  [ "$(id -u)" = 0 ] && [ -z "$(lock_holder)" ] || return 0
+  damaged_menu | cut -d ' ' -f 2-
   next=$(boot_default)
-  [ "$(id -u)" = 0 ] && [ "$next" != unknown ] && [ -z "$(lock_holder)" ] || return 0
+  [ "$next" != unknown ] || return 0
   [ "$(cat "$run_directory/boot-checked" 2> /dev/null)" != "$next" ] || return 0
   damaged=$(damaged_boot_files "$next")
   if [ -z "$damaged" ]; then note_boot_checked "$next"; else echo "$damaged" | cut -d ' ' -f 2-; fi
@@ -184,6 +206,6 @@ unchecked_boot_files() {
 # Nobody begins a deployment meanwhile.
 repair_boot_files() {
   enter_mutex || exit 0
-  [ -n "$(lock_holder)" ] || check_boot_files "$(boot_default)" > /dev/null
+  [ -n "$(lock_holder)" ] || { repair_menu; check_boot_files "$(boot_default)" > /dev/null; }
   leave_mutex
 }

@@ -141,7 +141,6 @@ supervise_reboot() {
     confirming)
       if [ "$(cat "$here/arrived-in" 2> /dev/null)" != "$(boot_id)" ]; then
         # Confirmed already, and booted once more since.
-        await_boot_mounts
         [ "$(running_system)" != "$toplevel" ] || activate_specialisation || return
       fi
       confirm_system
@@ -178,6 +177,13 @@ restart_host() {
   systemctl reboot --force --force
   wait_seconds 60 || return
   echo b > /proc/sysrq-trigger
+}
+
+# The directory that this program is in is gone by then, and its unit is stopped by the very reboot that it waits for.
+reboot_for_good() {
+  systemd-run --quiet --collect --unit="deploy-reboot-$id" --property=DefaultDependencies=no --property=IgnoreOnIsolate=yes \
+    -- /bin/sh -c 'sync; systemctl --ignore-inhibitors reboot; sleep "$0"; systemctl reboot --force; sleep 60
+      systemctl reboot --force --force; sleep 60; echo b > /proc/sysrq-trigger' "$((reboot_seconds / 2))" || systemctl reboot
 }
 
 wait_seconds() { # NUMBER
@@ -236,10 +242,12 @@ prepare_way_back() {
   await_boot_mounts
 }
 
+# False, with missing_mount, when one of them is not there in time: what was written would be in another file system.
 await_boot_mounts() {
-  waited=0
+  missing_mount= waited=0
   while read -r directory mount_point; do
-    until [ "$(stat -c %m "$directory" 2> /dev/null)" = "$mount_point" ] || [ $waited -ge "$reboot_seconds" ]; do
+    until [ "$(stat -c %m "$directory" 2> /dev/null)" = "$mount_point" ]; do
+      [ $waited -lt "$reboot_seconds" ] || { missing_mount=$mount_point; return 1; }
       systemctl start --no-block "$(systemd-escape --path --suffix=mount "$mount_point")" 2> /dev/null
       sleep 1
       waited=$((waited + 1))

@@ -109,7 +109,7 @@ supervise() { # ID
     outcome=$(sed -n 's/^result //p' "$run_directory/result")
     why=$(sed -n 's/^reason //p' "$run_directory/result")
     conclude
-    [ "$outcome" != rebooting ] || systemctl reboot
+    [ "$outcome" != rebooting ] || reboot_for_good
     return
   fi
   case $mode in
@@ -200,6 +200,7 @@ await() {
 confirm_system() {
   [ "$mode" = boot ] || { still_ours "$new" || return; }
   if [ "$mode" = test ]; then finish tested; return; fi
+  ! has_rebooted || await_boot_mounts || { roll_back "$missing_mount, where the boot loader is, is not mounted"; return; }
   set_state confirming
   make_permanent || return
   if [ "$mode" = boot ]; then finish staged; else finish deployed; fi
@@ -276,14 +277,17 @@ roll_back() { # REASON
   switch_exit=0
   if [ "$state" != rolling-back ]; then set_state rolling-back "$why"; fi
   echo "rolling back: $why" >> "$here/log"
-  [ "$mode" != reboot ] || prepare_way_back
+  [ "$mode" != reboot ] || prepare_way_back || {
+    finish needs-hands "$why; and it can't go back, because $missing_mount, where its boot loader is, is not mounted"
+    return
+  }
   now=$(running_system)
   # What was booted since is for boot_back.
   if [ "$now" != "$new" ] && [ "$now" != "$old" ] && ! { has_rebooted && [ "$now" = "$(booted_system)" ]; }; then
     finish left-alone "somebody else switched to $now meanwhile"
     return
   fi
-  if [ "$mode" != reboot ] && [ -e "$here/switched" ]; then
+  if [ "$mode" != reboot ] && has_switched; then
     switch_is_free "$switch_seconds"
     filter_switch_lists "$old"
     logged=$(log_length)
@@ -309,6 +313,9 @@ roll_back() { # REASON
   [ "$mode" != reboot ] || boot_back || return
   conclude_roll_back
 }
+
+# The record of it may be gone; what runs can't lie.
+has_switched() { [ -e "$here/switched" ] || { [ "$mode" != reboot ] && [ "$(running_system)" != "$old" ]; }; }
 
 # Sets loader_exit. Where the next boot is somebody else's choice by now, it stays so.
 put_back_boot_loader() {
@@ -340,7 +347,7 @@ conclude_roll_back() {
     finish needs-hands "$why; and going back failed: the next boot would run $next"
     return
   fi
-  if [ ! -e "$here/switched" ]; then
+  if ! has_switched; then
     finish untouched "$why"
     return
   fi
@@ -354,7 +361,7 @@ conclude_roll_back() {
     why="$why; the old system could not be activated again${worse:+ ($worse)}"
     worse=
     finish rebooting "$why, so the host reboots into it"
-    systemctl reboot
+    reboot_for_good
   else
     finish needs-hands "$why; and the old system could not be activated again (exit code $switch_exit)"
   fi

@@ -33,6 +33,7 @@ start_unit() { # UNIT VERB
   systemd-run --quiet --collect --unit="$1" --service-type=exec --description="deployment $id" \
     --property=DefaultDependencies=no --property=Conflicts=shutdown.target --property=Before=shutdown.target \
     --property=OOMPolicy=continue --property=OOMScoreAdjust=-1000 --property=Restart=on-failure --property=RestartSec=200ms \
+    --property=StartLimitIntervalSec=0 \
     --setenv=DEPLOY_TOOLS="$old" -- /bin/sh "$here/program" "$2" "$id"
 }
 

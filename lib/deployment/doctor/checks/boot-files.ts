@@ -7,7 +7,7 @@ export const bootFiles: DoctorCheck<HostSubject> = {
   look({ facts: { state } }) {
     if (state.damagedBootFiles.length === 0) return undefined
     return careful(
-      `the next boot would fail: ${state.damagedBootFiles.join(', ')} is not what the store has`,
+      `the next boot would fail: ${state.damagedBootFiles.join(', ')} is damaged`,
       'do not restart the host: any deployment rewrites it first, even one that changes nothing else',
     )
   },
