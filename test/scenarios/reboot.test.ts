@@ -136,6 +136,38 @@ test('a specialisation is activated after the boot of its parent', async (t) => 
   await stage.describeHost('dave', { specialisation: null })
 })
 
+const spoiled: Record<string, Record<string, unknown>> = {
+  'ends in emergency mode': {
+    units: {
+      'srv-data.mount': {
+        text: '[Unit]\nBefore=local-fs.target\n[Mount]\nWhat=/dev/disk/by-label/missing\nWhere=/srv/data\nType=ext4\nOptions=x-systemd.device-timeout=2s\n',
+        requiredBy: ['local-fs.target'],
+      },
+    },
+  },
+  'never comes to its end': {
+    services: {
+      slow: {
+        type: 'oneshot',
+        script: 'sleep 9999',
+        serviceConfig: { TimeoutStartSec: 'infinity' },
+        before: ['multi-user.target'],
+      },
+    },
+  },
+  'lets nobody in': { sshd: { enable: false } },
+}
+for (const [what, knobs] of Object.entries(spoiled)) {
+  test(`a boot of the new system that ${what} is followed by one of the old`, async (t) => {
+    await withNewKernel(knobs)
+    const was = await stage.facts('dave')
+    const { outcome } = await stage.deployHost('dave')
+    t.equal(outcome.kind, 'rolled back', outcome.reason)
+    t.comment(outcome.reason)
+    sameButBooted(t, was, await stage.facts('dave'))
+  })
+}
+
 test('the host goes back by itself when nobody is there any more after the boot', async (t) => {
   await held(true)
   await withNewKernel()

@@ -1,15 +1,17 @@
 /** New systems that take away what going back needs: the way back must not depend on them. */
 import { before, test } from 'tap'
 import * as lab from '../lab/lab.mjs'
-import { running, seen } from './eventually.ts'
+import { eventually, running, seen } from './eventually.ts'
 import { before as beforeThe, gate } from './gate.ts'
 import { type Stage, sameAsBefore, setStage } from './stage.ts'
+
+const activation = { timeout: '60s', confirmWithin: '40s', settle: '1s' }
 
 let stage: Stage
 before(async () => {
   stage = await setStage({
     defaults: {
-      activation: { timeout: '60s', confirmWithin: '40s', settle: '1s' },
+      activation,
       checks: [{ tcp: 22, timeout: '2s' }],
     },
   })
@@ -47,15 +49,24 @@ test('a new system without our way to become root is left, and its end is told t
 })
 
 test('an old system that cannot be activated again is booted, once', async (t) => {
+  // a unit that never stops would hold up the reboot for ever
+  const stubborn = {
+    script: "trap '' TERM; while :; do sleep 1; done",
+    serviceConfig: { TimeoutStopSec: 'infinity' },
+  }
+  await stage.describeHost('dave', { activation: { ...activation, rebootWithin: '10s' } })
   // /run is empty after a reboot, and nothing else mends it.
-  await stage.configure('dave', { activationScripts: { aaa: '[ ! -e /run/damage ] || exit 1' } })
+  await stage.configure('dave', {
+    activationScripts: { aaa: '[ ! -e /run/damage ] || exit 1' },
+    services: { stubborn },
+  })
   t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
   const was = await stage.facts('dave')
   const bootId = () => lab.inside('dave', 'cat /proc/sys/kernel/random/boot_id').then(({ stdout }) => stdout)
   const before = await bootId()
   await stage.configure('dave', {
     activationScripts: { damage: 'touch /run/damage' },
-    services: { broken: { type: 'oneshot', script: 'exit 1' } },
+    services: { stubborn, broken: { type: 'oneshot', script: 'exit 1' } },
   })
   const { outcome, code } = await stage.deployHost('dave')
   t.equal(code, 1)
@@ -83,8 +94,72 @@ test('an old system that cannot be activated again is booted, once', async (t) =
   sameAsBefore(t, { ...was, booted: is.booted }, is)
   t.match(is.history.slice(was.history.length), [{ outcome: 'rebooting' }])
   t.equal(await bootId(), now, 'once')
-  await stage.configure('dave', { motd: 'healthy again' })
+  await lab.fresh(['dave'])
+  await stage.describeHost('dave', { activation })
+})
+
+test('an old system whose checks refuse it by now is gone back to all the same', async (t) => {
+  await stage.configure('dave', { preSwitchChecks: { refuse: '[ ! -e /run/refuse ]' } })
   t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
+  const was = await stage.facts('dave')
+  const refuse = { activationScripts: { refuse: 'touch /run/refuse' } }
+  const reasons: [knobs: Record<string, unknown>, reason: RegExp][] = [
+    [{ services: { broken: { type: 'oneshot', script: 'exit 1' } } }, /^broken\.service failed$/],
+    [{ switch: { noBootLoader: 'no room in /boot' } }, /boot loader could not be set/],
+  ]
+  for (const [knobs, reason] of reasons) {
+    await stage.configure('dave', { ...refuse, ...knobs })
+    const { outcome } = await stage.deployHost('dave')
+    t.match(outcome, { kind: 'rolled back', reason })
+    sameAsBefore(t, was, await stage.facts('dave'))
+    await stage.inside('dave', 'rm /run/refuse')
+  }
+})
+
+/** A deployment that waits for its confirmation, and whoever began it is gone. */
+async function abandoned() {
+  await stage.describeHost('dave', {
+    activation: { ...activation, confirmWithin: '15s' },
+    checks: [gate('dave').check],
+  })
+  await stage.configure('dave', { motd: 'nobody confirms' })
+  const was = await stage.facts('dave')
+  const deploying = stage.start('dave')
+  await deploying.until(/^dave: verify$/m)
+  await deploying.signal('KILL')
+  return was
+}
+
+test('processes that are killed again and again go back all the same', async (t) => {
+  const was = await abandoned()
+  await stage.inside('dave', `for turn in $(seq 12); do systemctl kill -s KILL 'deploy-*'; sleep 0.3; done`)
+  await eventually('dave', '[ ! -L /run/deploy/lock ]', 60)
+  sameAsBefore(t, was, await stage.facts('dave'))
+})
+
+test('records that somebody removes do not keep the host on the new system', async (t) => {
+  const was = await abandoned()
+  await stage.inside('dave', 'rm -rf /run/deploy/2*')
+  await eventually('dave', `[ "$(readlink -f /run/current-system)" = ${was.running} ] && [ ! -L /run/deploy/lock ]`, 60)
+  const is = await stage.facts('dave')
+  sameAsBefore(t, was, is)
+  t.match(is.history.at(-1), { outcome: 'rolled back' })
+})
+
+test('a host that somebody reboots before the confirmation comes up with the old system', async (t) => {
+  const open = gate('dave')
+  await stage.describeHost('dave', { activation, checks: [open.check] })
+  await stage.configure('dave', { motd: 'rebooted meanwhile' })
+  const was = await stage.facts('dave')
+  const deploying = stage.start('dave')
+  await deploying.until(/^dave: verify$/m)
+  await lab.inside('dave', 'systemctl reboot --no-block')
+  const { outcomes } = await deploying.finished
+  t.match(outcomes['dave'], { kind: 'rolled back', running: was.running })
+  await eventually('dave', 'systemctl is-active sshd.service', 60)
+  const is = await stage.facts('dave')
+  sameAsBefore(t, { ...was, booted: is.booted }, is)
+  await stage.describeHost('dave', { activation, checks: [{ tcp: 22, timeout: '2s' }] })
 })
 
 test('a unit that going back cannot mend is named', async (t) => {

@@ -275,6 +275,8 @@ still_ours() { # SYSTEM
 roll_back() { # REASON
   why=$1
   switch_exit=0
+  # Somebody may have taken it away: the switch back writes its log there.
+  [ -d "$here" ] || mkdir -p -m 700 "$here"
   if [ "$state" != rolling-back ]; then set_state rolling-back "$why"; fi
   echo "rolling back: $why" >> "$here/log"
   [ "$mode" != reboot ] || prepare_way_back || {
