@@ -1,4 +1,5 @@
 /** lib as JavaScript, for tests that start programs of it: Node 20 reads no TypeScript, and tap's loader takes seconds each time. */
+import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -29,6 +30,7 @@ export function compiled(): Compiled {
     mkdirSync(dirname(target), { recursive: true })
     writeFileSync(target, outputText)
   }
+  execFileSync(process.execPath, [join(root, 'build/bundle.mjs'), join(directory, 'dist/lib/bundle')])
   for (const part of ['activation', 'keys']) {
     cpSync(join(root, `lib/${part}/host`), join(directory, `dist/lib/${part}/host`), { recursive: true })
   }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { existsSync, realpathSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import tap, { test } from 'tap'
 import { compiled } from './compiled.ts'
@@ -128,7 +128,7 @@ test('an error of ours is one line and 70, with its stack on demand', async (t) 
   // A package without the programs for the host is not the user's mistake.
   const other = compiled()
   t.teardown(other.remove)
-  writeFileSync(join(other.directory, 'dist/lib/activation/host-program.js'), 'export const nothing = 1\n')
+  rmSync(join(other.directory, 'dist/lib/activation/host'), { recursive: true })
   const from = other.directory
   const quiet = await deploy(['status', 'dave'], { cwd, from })
   t.equal(quiet.code, 70)
@@ -137,15 +137,34 @@ test('an error of ours is one line and 70, with its stack on demand', async (t) 
   t.match(loud.err, /\n\s+at /)
 })
 
-test('--help loads yargs and nothing else of what is installed', async (t) => {
-  const cwd = t.testdir({
-    'count.mjs': `
-      import { register } from 'node:module'
-      const hook = "import { writeSync } from 'node:fs'; export async function load(url, context, next) { writeSync(2, url + '\\\\n'); return next(url, context) }"
-      register('data:text/javascript,' + encodeURIComponent(hook))`,
-  })
-  const ended = await deploy(['--help'], { cwd, env: { NODE_OPTIONS: `--import=${join(cwd, 'count.mjs')}` } })
-  const packages = new Set([...ended.err.matchAll(/node_modules\/([^/\n]+)\//g)].map(([, name]) => name))
-  t.ok(packages.has('yargs'), 'they were counted')
-  for (const name of ['ora', 'ssh2', 'yaml', 'valibot', 'p-queue', 'chalk']) t.notOk(packages.has(name), name)
+/** Files, and modules of Node as `NativeModule NAME`. */
+async function loadedBy(words: readonly string[], cwd: string): Promise<string[]> {
+  const NODE_OPTIONS = `--require=${join(cwd, 'loaded.cjs')}`
+  const { err } = await deploy(words, { cwd, env: { NODE_OPTIONS } })
+  return err.split('\n')
+}
+
+const loadedProgram = `process.on('exit', () => {
+  require('node:fs').writeSync(2, [...Object.keys(require.cache), ...process.moduleLoadList].join('\\n'))
+})`
+
+test('--help loads one file, and of Node nothing that only the work with hosts needs', async (t) => {
+  const cwd = t.testdir({ 'loaded.cjs': loadedProgram })
+  const loaded = await loadedBy(['--help'], cwd)
+  const files = loaded.filter((file) => file.startsWith(realpathSync(directory)))
+  t.strictSame(files, [join(realpathSync(directory), 'dist/lib/bundle/main.cjs')])
+  for (const name of ['child_process', 'crypto', 'https']) t.notOk(loaded.includes(`NativeModule ${name}`), name)
+})
+
+test('a connection finds what npm compiled for ssh2', async (t) => {
+  const cwd = t.testdir({ 'loaded.cjs': loadedProgram, 'hosts.yaml': inventory })
+  const loaded = await loadedBy(['status', 'dave'], cwd)
+  t.ok(loaded.some((file) => file.endsWith('/bundle/ssh2.cjs')))
+  for (const file of [
+    'ssh2/lib/protocol/crypto/build/Release/sshcrypto.node',
+    'cpu-features/build/Release/cpufeatures.node',
+  ]) {
+    const compiledFile = join(realpathSync(join(directory, 'node_modules')), file)
+    t.equal(loaded.includes(compiledFile), existsSync(compiledFile), file)
+  }
 })

@@ -56,8 +56,8 @@ function parserOf(words: readonly string[], verbs: readonly Verb[], onVerb: OnVe
     })
     .help(false)
     .version(false)
-    .option('help', { alias: 'h', type: 'boolean' })
-    .option('version', { type: 'boolean' })
+    .option('help', { alias: 'h', type: 'boolean', hidden: true })
+    .option('version', { type: 'boolean', hidden: true })
     .fail((message: string) => {
       throw usage(message.charAt(0).toLowerCase() + message.slice(1))
     })
@@ -66,11 +66,13 @@ function parserOf(words: readonly string[], verbs: readonly Verb[], onVerb: OnVe
     parser.command(
       // One word or many, it is the verb that says what is wrong with their number.
       `${verb.name || '$0'}${hasHosts ? ' [host..]' : ''}`,
-      verb.summary,
+      // yargs lays out a help of its own at each call. Of what is hidden it has nothing to say.
+      false,
       (own) => {
-        if (hasHosts) own.positional('host', { type: 'string' })
+        if (hasHosts) own.positional('host', { type: 'string', hidden: true })
         // yargs would turn what `coerce` throws into an error of its own.
-        for (const [name, option] of Object.entries(verb.options)) own.option(name, { ...option, coerce: undefined })
+        for (const [name, option] of Object.entries(verb.options))
+          own.option(name, { ...option, coerce: undefined, hidden: true })
         return own
       },
       (typed) => onVerb(verb, typed),

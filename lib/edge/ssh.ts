@@ -7,6 +7,7 @@ import { BeyondSsh2 } from './ssh/beyond-ssh2.ts'
 import { type DestinationArguments, destinationArguments, optionArguments } from './ssh/destination.ts'
 import { type ConfigSource, HostConfigs } from './ssh/host-config.ts'
 import { type Attempt, logIn } from './ssh/login.ts'
+import { loadSsh2 } from './ssh/ssh2.ts'
 import { ssh2Transport } from './ssh/ssh2-transport.ts'
 import { systemSsh } from './ssh/system-ssh.ts'
 import { TimeLimit } from './ssh/time-limit.ts'
@@ -31,7 +32,10 @@ export function sshNetwork(options: SshNetworkOptions = {}): Network {
   const foreign = new Set<string>()
 
   async function transportTo(login: Login, destination: DestinationArguments, attempt: Attempt) {
-    const config = await configs.get(destination, attempt.signal)
+    const configured = configs.get(destination, attempt.signal)
+    // While OpenSSH's client looks for its answer.
+    void loadSsh2()
+    const config = await configured
     const bySystem = (): Promise<Transport> => {
       attempt.doing(`waiting for ssh to log in to ${config.original}`)
       const target = { source: options, configs, destination, config, login }

@@ -1,0 +1,2 @@
+/** In place of the package of that name, for yargs. */
+export { widthOf as default } from '../lib/screen/width.ts'
