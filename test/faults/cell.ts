@@ -1,4 +1,5 @@
 /** One cell: a deployment is held at a stage, something happens to it, and the invariants are looked at. */
+import type { HostState } from '../../lib/activation/host-state.ts'
 import * as lab from '../lab/lab.mjs'
 import { over, overWithReboots } from '../scenarios/eventually.ts'
 import { type Facts, type Stage as Machines, setStage } from '../scenarios/stage.ts'
@@ -88,6 +89,7 @@ export async function runCell(machines: Machines, stage: Stage, fault: Fault): P
   const told = await ended
   if (told !== undefined && last.stuck === '') is = await machines.facts('dave')
   const unreachable = await whyUnreachable()
+  const status = await statusOf(machines)
   const left = (await untilSame(tracesBefore)).filter((trace) => !tracesBefore.includes(trace))
 
   if (!['deploy', 'reboot'].includes(journey)) {
@@ -104,6 +106,7 @@ export async function runCell(machines: Machines, stage: Stage, fault: Fault): P
     overAt: endOf(was, is) ?? last.at,
     stuck: last.stuck,
     unreachable,
+    status,
     asked: journey === 'rollback' ? systemBefore(was) : (next.outcomes['dave']?.toplevel ?? ''),
     traces: left,
     next: { told: next, outcome: next.outcomes['dave'], is: await machines.facts('dave') },
@@ -175,6 +178,12 @@ async function whyUnreachable(): Promise<string> {
     await new Promise((resolve) => setTimeout(resolve, 500))
   }
   return why
+}
+
+async function statusOf(machines: Machines): Promise<HostState | undefined> {
+  const { stdout } = await machines.deploy('status', 'dave', '--json')
+  const { hosts = [] } = JSON.parse(stdout) as { hosts?: (HostState & { error?: unknown })[] }
+  return hosts[0]?.error === undefined ? hosts[0] : undefined
 }
 
 /** Processes and files that are there because of a deployment, on all three machines. */

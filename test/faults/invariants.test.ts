@@ -31,11 +31,14 @@ function told(kind: OutcomeKind, over: Partial<Outcome> = {}) {
 
 function evidence(kind: OutcomeKind, over: Partial<Evidence> = {}): Evidence {
   const said = told(kind)
+  const is = over.is ?? facts(kind === 'deployed' ? next : old)
+  const { running, booted, profile, boot } = is
   return {
     stage: stageNamed('switch: units starting'),
     allows: {},
     was: facts(old),
-    is: facts(kind === 'deployed' ? next : old),
+    is,
+    status: { running, booted, profile, boot, lock: undefined },
     told: said,
     outcome: said.outcomes.dave,
     overAt: 0,
@@ -106,6 +109,8 @@ const wrong: Record<string, [OutcomeKind, Partial<Evidence>, string]> = {
   'the outcome is wrong': ['rolled back', said('deployed', { running: old }), 'lie'],
   'the running system is wrong': ['rolled back', said('rolled back', { running: next }), 'lie'],
   'the exit code is wrong': ['rolled back', { told: { ...told('rolled back'), code: 0 } }, 'lie'],
+  'status says something else': ['rolled back', { status: { ...facts(next), lock: undefined } }, 'lie'],
+  'status could not look': ['rolled back', { status: undefined }, 'lie'],
   'nothing was told': ['rolled back', { told: undefined, outcome: undefined }, 'lie'],
   'it took longer than it said': [
     'rolled back',

@@ -1,4 +1,5 @@
 /** What has to hold after every cell, whatever happened in it. */
+import type { HostState } from '../../lib/activation/host-state.ts'
 import { exitCode, type Outcome } from '../../lib/deployment/outcome.ts'
 import type { Facts, Told } from '../scenarios/stage.ts'
 import type { Allowance } from './faults.ts'
@@ -20,6 +21,8 @@ export interface Evidence {
   readonly stuck: string
   /** logging in over the network failed */
   readonly unreachable: string
+  /** what `deploy status` says of the host; undefined: it could not look at it */
+  readonly status: Pick<HostState, 'running' | 'booted' | 'profile' | 'boot' | 'lock'> | undefined
   /** the toplevel that was asked for */
   readonly asked: string
   /** what the machines still run, or have lying around, because of the deployment */
@@ -157,6 +160,17 @@ const truth: Invariant = (evidence) => {
   ]
 }
 
+const statusTrue: Invariant = ({ status, is }) => [
+  ...(['running', 'booted', 'profile', 'boot'] as const).map(
+    (key) =>
+      status !== undefined &&
+      status[key] !== is[key] &&
+      `deploy status says ${key} ${short(status[key])}, and it is ${short(is[key])}`,
+  ),
+  status === undefined && 'deploy status could not look at the host',
+  status?.lock !== undefined && !is.leftBehind.includes('lock') && 'deploy status tells of a lock that is not there',
+]
+
 const nextWorks: Invariant = ({ next: { told, outcome, is } }) => {
   const said = `${outcome?.kind ?? 'nothing'} (${told.code}): ${outcome?.reason || told.stderr.trim().split('\n').at(-1)}`
   const system = outcome?.toplevel ?? ''
@@ -177,6 +191,7 @@ const invariants: readonly (readonly [Kind, Invariant])[] = [
   ['stranded', agreement],
   ['leftover', nothingLeft],
   ['lie', truth],
+  ['lie', statusTrue],
   ['next', nextWorks],
 ]
 
