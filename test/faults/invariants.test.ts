@@ -104,7 +104,7 @@ const wrong: Record<string, [OutcomeKind, Partial<Evidence>, string]> = {
   'two generations more': ['deployed', { is: facts(next, { generations: { 1: old, 2: next, 3: next } }) }, 'stranded'],
   'a unit of the new system failed': ['deployed', { is: facts(next, { failedUnits: ['a.service'] }) }, 'stranded'],
   'a unit went down': ['deployed', { is: facts(next, { activeUnits: [] }) }, 'stranded'],
-  'a lock is left': ['deployed', { is: facts(next, { leftBehind: ['lock'] }) }, 'leftover'],
+  'a lock is left': ['deployed', { is: facts(next, { leftBehind: ['/run/deploy/lock'] }) }, 'leftover'],
   'a process is left': ['deployed', { traces: ['sh'] }, 'leftover'],
   'the outcome is wrong': ['rolled back', said('deployed', { running: old }), 'lie'],
   'the running system is wrong': ['rolled back', said('rolled back', { running: next }), 'lie'],
@@ -124,7 +124,7 @@ const wrong: Record<string, [OutcomeKind, Partial<Evidence>, string]> = {
   ],
   'the next deployment leaves something': [
     'rolled back',
-    { next: { ...evidence('deployed').next, is: facts(next, { leftBehind: ['lock'] }) } },
+    { next: { ...evidence('deployed').next, is: facts(next, { leftBehind: ['/run/deploy/lock'] }) } },
     'next',
   ],
 }
