@@ -165,7 +165,10 @@ export const faults: readonly Fault[] = [
   },
   {
     name: 'connections reset',
-    apply: inside('ss -K state established sport = :22 | grep -q :22'),
+    // after a boot, somebody has to have come back first
+    apply: inside(
+      'for turn in $(seq 100); do ss -K state established sport = :22 | grep -q :22 && exit 0; sleep 0.1; done; exit 1',
+    ),
   },
   {
     name: 'power of the builder cut',
