@@ -157,8 +157,16 @@ test('a host that somebody reboots before the confirmation comes up with the old
   const { outcomes } = await deploying.finished
   t.match(outcomes['dave'], { kind: 'rolled back', running: was.running })
   await eventually('dave', 'systemctl is-active sshd.service', 60)
-  const is = await stage.facts('dave')
-  sameAsBefore(t, { ...was, booted: is.booted }, is)
+  const { booted, leftBehind, ...is } = await stage.facts('dave')
+  sameAsBefore(t, was, { ...is, booted: was.booted, leftBehind: [] })
+  t.equal(booted, was.running)
+  t.ok(
+    leftBehind.every((left) => left.startsWith('deploy-')),
+    `roots that lead nowhere: ${leftBehind}`,
+  )
+  await open.open()
+  t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
+  t.same((await stage.facts('dave')).leftBehind, [])
   await stage.describeHost('dave', { activation, checks: [{ tcp: 22, timeout: '2s' }] })
 })
 
