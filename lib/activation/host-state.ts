@@ -18,6 +18,10 @@ export interface HeldLock {
   readonly holder: string
   /** ISO 8601 */
   readonly since: string
+  /** what for: switch, boot, test, or clean */
+  readonly mode: string
+  /** the system that it is to run; empty when it is cleaned */
+  readonly system: string
   /** the deployment's state on the host */
   readonly state: string
   /** until it rolls back by itself */
@@ -101,6 +105,8 @@ export function parseHostState(text: string): HostState {
           alive: fact('lock-alive') !== 'no',
           holder: fact('lock-holder') || 'somebody',
           since: fact('lock-since'),
+          mode: fact('lock-mode'),
+          system: fact('lock-system'),
           state: fact('pending-state'),
           secondsLeft: wholeNumber(fact('pending-seconds')),
         }

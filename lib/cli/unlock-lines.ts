@@ -9,10 +9,12 @@ import { below } from './below.ts'
 import type { Room } from './room.ts'
 import { shortSystem } from './short-system.ts'
 
-/** `ops@control since 2026-11-26T14:35:19.000Z (41 s), awaiting` */
-export function lockText({ holder, since, state }: HeldLock, ageMs: number | undefined): string {
-  const begun = since ? ` since ${since}` : ''
-  return `${holder}${begun}${ageMs === undefined ? '' : ` (${formatDuration(ageMs)})`}, ${state.replace('-', ' ')}`
+/** `ops@control since 2026-11-26T14:35:19.000Z (41 s), switch to 3s3l4cjb-nixos-system-dave-25.11, awaiting` */
+export function lockText({ holder, since, mode, system, state }: HeldLock, ageMs: number | undefined): string {
+  const begun = since && ` since ${since}`
+  const age = ageMs === undefined ? '' : ` (${formatDuration(ageMs)})`
+  const reason = mode && `, ${mode}${system && ` to ${shortSystem(system)}`}`
+  return `${holder}${begun}${age}${reason}, ${state.replace('-', ' ')}`
 }
 
 export function unlockLines(name: string, { kind, lock, ageMs, result, state }: Unlocking, room: Room): Line[] {

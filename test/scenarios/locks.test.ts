@@ -53,9 +53,13 @@ test('a live lock is shown and left alone; called off by force, the host goes ba
   await inState('dave', 'activating')
   const held = await asked('unlock', 'dave')
   t.match(held, { code: 4, kind: 'held', lock: { alive: true, holder: 'ops@control', state: 'activating' } })
+  t.match(held.lock, { mode: 'switch', system: /^\/nix\/store\/\S+-nixos-system-dave/ }, 'and what for')
   t.type(held.ageMs, 'number')
   const told = await stage.deploy('unlock', 'dave', '--plain')
-  t.match(told, { code: 4, stdout: /locked {2}by a deployment that is alive: ops@control since .*--force/s })
+  t.match(told, {
+    code: 4,
+    stdout: /locked {2}by a deployment that is alive: ops@control since .* switch to .*--force/s,
+  })
   t.match((await stage.deploy('status', 'dave', '--plain')).stdout, /being deployed by ops@control \(activating\)/)
 
   const forced = await asked('unlock', 'dave', '--force')

@@ -102,6 +102,8 @@ describe_lock() {
   directory=$(directory_of "$holder")
   echo "lock-holder $(request_field "$directory/request" holder_name)"
   echo "lock-since $(request_field "$directory/request" since)"
+  echo "lock-mode $(request_field "$directory/request" mode)"
+  echo "lock-system $(request_field "$directory/request" new)"
   read_state "$directory" || state=unknown
   echo "pending-state $state"
   deadline=$(number_in "$directory/deadline")
