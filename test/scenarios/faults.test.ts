@@ -10,8 +10,11 @@ import type { Stage as Machines } from './stage.ts'
 
 const cells = [
   ['copy: middle', 'NAR corrupted'],
+  ['state written', 'markers forged'],
   ['switch: units starting', 'systemd re-executed'],
+  ['awaiting confirmation', 'power of the host cut'],
   ['checks running', 'connections reset'],
+  ['checks running', 'link silent beyond the window'],
   ['profile set', 'disk full'],
   ['profile set', 'boot file system full'],
   ['profile set', "switch's lock taken"],
@@ -20,6 +23,7 @@ const cells = [
   ['back: begins', 'root file system read-only'],
   ['back: units stopped', 'supervisor and guard killed'],
   ['undo: begins', 'garbage collected'],
+  ['reboot: shutting down', 'supervisor and guard killed'],
 ] as const
 
 /** A cell that went wrong leaves none that the next one could trust. */
