@@ -125,7 +125,7 @@ damaged_menu() {
     *) return ;;
   esac
   for file; do
-    [ ! -e "$file" ] || { [ -s "$file" ] && tr -d '\000' < "$file" | cmp -s - "$file"; } || echo "menu $file"
+    [ ! -e "$file" ] || { [ -s "$file" ] && [ "$(tr -cd '\000' < "$file" | wc -c)" -eq 0 ]; } || echo "menu $file"
   done
 }
 
