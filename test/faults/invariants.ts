@@ -168,7 +168,7 @@ const statusTrue: Invariant = ({ status, is }) => [
       `deploy status says ${key} ${short(status[key])}, and it is ${short(is[key])}`,
   ),
   status === undefined && 'deploy status could not look at the host',
-  status?.lock !== undefined &&
+  (status?.lock ?? undefined) !== undefined &&
     !is.leftBehind.includes('/run/deploy/lock') &&
     'deploy status tells of a lock that is not there',
 ]

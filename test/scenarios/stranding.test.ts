@@ -119,7 +119,7 @@ test('an old system whose checks refuse it by now is gone back to all the same',
 /** A deployment that waits for its confirmation, and whoever began it is gone. */
 async function abandoned() {
   await stage.describeHost('dave', {
-    activation: { ...activation, confirmWithin: '15s' },
+    activation: { ...activation, confirmWithin: '24s' },
     checks: [gate('dave').check],
   })
   await stage.configure('dave', { motd: 'nobody confirms' })
