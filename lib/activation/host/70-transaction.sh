@@ -290,6 +290,7 @@ roll_back() { # REASON
     return
   fi
   if [ "$mode" != reboot ] && has_switched; then
+    note switched
     switch_is_free "$switch_seconds"
     filter_switch_lists "$old"
     logged=$(log_length)
