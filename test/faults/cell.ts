@@ -145,7 +145,17 @@ function systemBefore({ generations, running }: Facts): string {
   return systems[systems.indexOf(running) - 1] ?? ''
 }
 
-const endOn = (machines: Machines, journey: Journey) => (reboots(journey) ? overWithReboots : over)('dave', machines)
+async function endOn(machines: Machines, journey: Journey): Promise<void> {
+  if (!reboots(journey)) await over('dave', machines)
+  if (reboots(journey) || (await isRebooting())) await overWithReboots('dave', machines)
+}
+
+/** As the last resort. */
+const isRebooting = () =>
+  lab.inside('dave', "grep -qs '^result rebooting' /run/deploy/result").then(
+    ({ code }) => code !== 1,
+    () => true,
+  )
 
 async function isOver(machines: Machines, journey: Journey): Promise<{ at: number; stuck: string }> {
   const why = await endOn(machines, journey).then(

@@ -29,6 +29,9 @@ export function attempt(argv, options = {}) {
       env: { ...process.env, ...options.env },
       ...(options.timeout === undefined ? {} : { timeout: options.timeout, killSignal: 'SIGKILL' }),
     })
+    // systemd-shutdown stops all processes of a machine for a moment, and nsenter stops with the one that it waits for.
+    // Nobody but us would wake it, and a machine whose process it keeps never ends.
+    const wake = setInterval(() => child.kill('SIGCONT'), 500).unref()
     const output = [/** @type {Buffer[]} */ ([]), /** @type {Buffer[]} */ ([])]
     child.stdout.on('data', (chunk) => output[0]?.push(chunk))
     child.stderr.on('data', (chunk) => output[1]?.push(chunk))
@@ -36,6 +39,7 @@ export function attempt(argv, options = {}) {
     child.stdin.end(options.input ?? '')
     child.on('error', reject)
     child.on('close', (code, signal) => {
+      clearInterval(wake)
       const [stdout, stderr] = output.map((chunks) => Buffer.concat(chunks).toString())
       resolve({ code: code ?? 128 + (signalNumbers[signal ?? ''] ?? 127), stdout: stdout ?? '', stderr: stderr ?? '' })
     })

@@ -71,12 +71,12 @@ export function over(host: string, { inventory }: Stage): Promise<void> {
   return eventually(host, `[ ! -L /run/deploy/lock ]`, total(timeout, confirmWithin, timeout) + 20)
 }
 
-/** The same for a deployment that reboots the host, and may have to boot it back. */
+/** The same for a deployment that reboots the host, and may have to boot it back, or that ends with a reboot. */
 export async function overWithReboots(host: string, { inventory }: Stage): Promise<void> {
   const { timeout, confirmWithin, rebootWithin } = inventory.defaults.activation
   const end = Date.now() + total(timeout, rebootWithin, confirmWithin, timeout, rebootWithin, '20s') * 1000
   // what a disk that can't be written to still has is over when the host says so
-  const isOver = `[ ! -L /run/deploy/lock ] && for id in $(ls -A /var/lib/deploy/pending 2> /dev/null); do
+  const isOver = `! grep -qs '^result rebooting' /run/deploy/result && [ ! -L /run/deploy/lock ] && for id in $(ls -A /var/lib/deploy/pending 2> /dev/null); do
     grep -qsx "id $id" /run/deploy/result || exit 1; done`
   const booted = 'systemctl is-system-running --wait > /dev/null; systemctl is-active --quiet default.target'
   while ((await attempt(host, `${isOver} && { ${booted}; }`)) !== 0) {
