@@ -169,8 +169,8 @@ const statusTrue: Invariant = ({ status, is }) => [
   ),
   status === undefined && 'deploy status could not look at the host',
   (status?.lock ?? undefined) !== undefined &&
-    !is.leftBehind.includes('/run/deploy/lock') &&
-    'deploy status tells of a lock that is not there',
+    is.leftBehind.length === 0 &&
+    'deploy status tells of a deployment, and nothing of one is left',
 ]
 
 const nextWorks: Invariant = ({ next: { told, outcome, is } }) => {
