@@ -486,7 +486,7 @@ t.test('configurations that the builder has no memory for at once are evaluated 
   writeFileSync(
     join(workplace.home, 'answers'),
     `
-    found=$(printf '%s\\n' "$@" | sed -n 's|^    "\\([^"]*\\)" = {$|"\\1": {"derivation":"${drv}","system":"x86_64-linux"},|p' | tr -d '\\n')
+    found=$(printf '%s\\n' "$@" | sed -n 's|^    "\\([^"]*\\)" = null;$|"\\1": {"derivation":"${drv}","system":"x86_64-linux"},|p' | tr -d '\\n')
     case $found in *'"host-7"'*) printf '%s' "$found" | grep -o host- | wc -l > "$HOME/first" ;; esac
     echo '{"names":["host-0"],"found":{'"$(printf '%s' "$found" | sed 's/,$//')"'}}'`,
   )
@@ -503,6 +503,24 @@ t.test('configurations that the builder has no memory for at once are evaluated 
 
   const few = await workplace.builder().evaluate(['host-1'], noOptions, workplace.events, new AbortController().signal)
   t.equal(few.configurations.size, 1, 'one is tried in any case')
+})
+
+t.test('several hundred configurations are asked for at once', async (t) => {
+  const workplace = new Workplace(t)
+  workplace.commit()
+  const names = Array.from({ length: 700 }, (_, index) => `machine-${index}.of.a.large.fleet.example`)
+  const drv = `/nix/store/${'0'.repeat(32)}-system.drv`
+  writeFileSync(
+    join(workplace.home, 'answers'),
+    `
+    found=$(printf '%s\\n' "$@" | sed -n 's|^    "\\([^"]*\\)" = null;$|"\\1": {"derivation":"${drv}","system":"x86_64-linux"},|p' | tr -d '\\n')
+    echo '{"names":[],"found":{'"$(printf '%s' "$found" | sed 's/,$//')"'}}'`,
+  )
+  const { configurations } = await workplace
+    .builder()
+    .evaluate(names, noOptions, workplace.events, new AbortController().signal)
+  t.strictSame([...configurations.keys()], names)
+  t.ok([...configurations.values()].every((one) => 'derivation' in one))
 })
 
 t.test('when the control machine stops waiting, nothing goes on running on the builder', async (t) => {
