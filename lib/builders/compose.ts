@@ -1,11 +1,11 @@
 /** One builder of two: somebody who evaluates, and a store that builds. */
 import { formatBytes } from '../format.ts'
 import type { Missing, Store } from '../nix/store.ts'
-import type { DerivationPath } from '../nix/store-path.ts'
+import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import { transfer } from '../nix/transfer.ts'
 import { DaemonLost } from '../nix/worker-protocol.ts'
 import { Problem, partsOf } from '../problem.ts'
-import type { Builder, BuilderEvents, BuildStore, EvaluationOptions, Evaluator } from './builder.ts'
+import type { Builder, BuilderEvents, BuildStore, EvaluationOptions, Evaluator, OpenStore } from './builder.ts'
 import { changed, keep, realise } from './realise.ts'
 
 interface Work {
@@ -68,16 +68,22 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
   async function withStore<Result>(
     work: Work,
     use: (open: Store, supply: (missing: readonly DerivationPath[]) => Promise<void>) => Promise<Result>,
+    after: (open: OpenStore, result: Result) => void = (open) => open.close(),
   ): Promise<Result> {
     const { signal } = work
     const open = await store.openStore(signal, evaluated?.options.options)
+    // It may have been opened for an evaluation, and by its signal.
+    const close = () => open.close()
+    signal.addEventListener('abort', close, { once: true })
+    if (signal.aborted) close()
     try {
-      return await use(open, (missing) => (isOwnStore ? evaluateAgain(work) : bring(missing, open, work)))
+      const result = await use(open, (missing) => (isOwnStore ? evaluateAgain(work) : bring(missing, open, work)))
+      after(open, result)
+      return result
     } catch (error) {
+      close()
       signal.throwIfAborted()
       throw error instanceof Problem && !(error instanceof DaemonLost) ? error.at({ stage: 'build' }) : error
-    } finally {
-      open.close()
     }
   }
 
@@ -92,8 +98,10 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
       }),
     async build(derivations, events, signal) {
       const once = () =>
-        withStore({ events, signal }, (open, supply) =>
-          realise({ store: open, supply, about: store }, derivations, events),
+        withStore(
+          { events, signal },
+          (open, supply) => realise({ store: open, supply, about: store }, derivations, events),
+          keepBuilt,
         )
       try {
         return await once()
@@ -114,4 +122,16 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
     openStore: store.openStore,
     shell: store.shell,
   }
+}
+
+/** The connection stays open, for nothing but what it keeps from the garbage collector. */
+function keepBuilt(open: OpenStore, results: ReadonlyMap<DerivationPath, StorePath | Problem>): void {
+  const built = [...results.values()].flatMap((result) => (result instanceof Problem ? [] : [result]))
+  if (built.length === 0) {
+    open.close()
+    return
+  }
+  // The builds have kept them so far. Nobody has to wait, and where it fails, only less is kept.
+  open.addTempRoots(built).catch(() => {})
+  open.giveWay?.()
 }

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
 import t from 'tap'
-import type { BuildStore, EvaluationOptions, Evaluator } from '../../lib/builders/builder.ts'
+import type { BuildStore, EvaluationOptions, Evaluator, OpenStore } from '../../lib/builders/builder.ts'
 import { builderOf } from '../../lib/builders/compose.ts'
-import type { PathInfo, Store } from '../../lib/nix/store.ts'
+import type { PathInfo } from '../../lib/nix/store.ts'
 import { parseDerivationPath, parseStorePath, type StorePath } from '../../lib/nix/store-path.ts'
 import { Problem } from '../../lib/problem.ts'
 import { noOptions } from './workplace.ts'
@@ -28,7 +28,7 @@ const info = (path: StorePath, references: StorePath[] = []): PathInfo => ({
 function played({ atStore = [] }: { atStore?: StorePath[] }) {
   const asked: string[] = []
   const told: string[] = []
-  const storeOf = (name: string, valid: Set<StorePath>): Store => ({
+  const storeOf = (name: string, valid: Set<StorePath>): OpenStore => ({
     version: '2.26.3',
     trusted: false,
     addTempRoots: async (paths) => void asked.push(`${name}: keep ${paths.length}`),
@@ -51,6 +51,7 @@ function played({ atStore = [] }: { atStore?: StorePath[] }) {
         onAdded?.(nar.info)
       }
     },
+    giveWay: () => void asked.push(`${name}: held`),
     close: () => void asked.push(`${name}: closed`),
   })
   const evaluated = new Set<StorePath>([dave, source])
@@ -97,7 +98,8 @@ t.test('derivations and their sources go from the evaluator to the store, which 
     'forge: closed',
     'nixbuild: keep 1',
     'nixbuild: build 1',
-    'nixbuild: closed',
+    'nixbuild: keep 1',
+    'nixbuild: held',
   ])
   t.match(told, ['sending derivations to nixbuild, 0/1 paths, 0 B of 5 B'])
   t.equal(told.at(-1), 'derivations and sources sent to nixbuild: 1 of 2 paths, 5 B')
@@ -119,7 +121,7 @@ t.test('derivations that both have lost are evaluated once more, as they were', 
   collect()
   t.strictSame(await builder.build([dave], events, signal), new Map([[dave, system]]))
   t.strictSame(
-    asked.filter((one) => /evaluate|add|build/.test(one) && !/keep|closed/.test(one)),
+    asked.filter((one) => /evaluate|add|build/.test(one) && !/keep|closed|held/.test(one)),
     [
       'evaluate dave',
       'evaluate dave',
@@ -143,7 +145,8 @@ t.test("an evaluator's own store gets nothing sent: what is lost is evaluated on
     'evaluate dave',
     'forge: keep 1',
     'forge: build 1',
-    'forge: closed',
+    'forge: keep 1',
+    'forge: held',
   ])
 })
 
@@ -164,4 +167,27 @@ t.test('a source that the store refuses ends the build, and both connections', a
     hints: [/^nixbuild takes only what is signed or content-addressed/],
   })
   t.ok(asked.includes('forge: closed') && asked.includes('nixbuild: closed'))
+})
+
+t.test('a build that failed keeps nothing, and closes its connection', async (t) => {
+  const { asked, evaluator, store, events, signal } = played({ atStore: [dave, source] })
+  const failing: BuildStore = {
+    ...store,
+    openStore: async (abort) => ({
+      ...(await store.openStore(abort)),
+      build: async ([derivation = dave]) => [{ derivation, ok: false, message: 'no cheese', outputs: {} }],
+    }),
+  }
+  const results = await builderOf('nixbuild', evaluator, failing).build([dave], events, signal)
+  t.ok(results.get(dave) instanceof Problem)
+  t.strictSame(asked, ['nixbuild: keep 1', 'nixbuild: closed'])
+})
+
+t.test('what was built is let go when nobody needs it any more', async (t) => {
+  const { asked, evaluator, store, events } = played({ atStore: [dave, source] })
+  const needed = new AbortController()
+  await builderOf('nixbuild', evaluator, store).build([dave], events, needed.signal)
+  t.strictSame(asked.slice(-2), ['nixbuild: keep 1', 'nixbuild: held'])
+  needed.abort()
+  t.equal(asked.at(-1), 'nixbuild: closed')
 })

@@ -362,6 +362,23 @@ t.test('derivations that were collected after the evaluation are evaluated once 
   t.match(built.get(dave.derivation), /^\/nix\/store\/.*-dave$/)
 })
 
+for (const name of evaluators) {
+  t.test(`${name}: what was built is kept from the garbage collector until nobody needs it`, { skip }, async (t) => {
+    const workplace = new Workplace(t)
+    workplace.write('text', `${Math.random()}`)
+    const builder = workplace.builder(t, name)
+    const { configurations } = await builder.evaluate(['dave'], noOptions, workplace.events, signal)
+    const dave = configurations.get('dave')
+    if (!dave || dave instanceof Problem) throw new Error('not evaluated')
+    const needed = new AbortController()
+    const built = await builder.build([dave.derivation], workplace.events, needed.signal)
+    const collect = `nix-store --delete ${built.get(dave.derivation)}`
+    t.match(await ssh(name, collect), { code: 1, stderr: 'alive' })
+    needed.abort()
+    await seen('it is let go', async () => (await ssh(name, collect)).code === 0)
+  })
+}
+
 for (const name of ['forge', 'grace']) {
   t.test(`${name}: a private input that only this machine's git can fetch`, { skip }, async (t) => {
     const workplace = new Workplace(t)
