@@ -13,6 +13,9 @@ export GIT_ALTERNATE_OBJECT_DIRECTORIES=$tmp/git/objects
  * It describes a directory as `field value` lines and an empty line, then reads what the builder has (revisions for
  * `git rev-list --stdin`, up to an empty line) and answers with a pack of what the builder lacks.
  *
+ * Repositories that were fetched for other evaluations (lib/builders/fetched-script.ts) are removed a month after the
+ * last one.
+ *
  * The user's repository is only read: its index is copied first, and new objects go to a temporary repository that
  * borrows its objects. There every conversion (line ends, filters such as LFS) is off, because Nix takes a dirty tree
  * as the bytes of the work tree.
@@ -26,6 +29,7 @@ if [ $# -gt 2 ]; then also=$3; fi
 field() { printf '%s %s\n' "$1" "$2"; }
 end() { field "$@"; echo; exit 0; }
 there() { (cd -- "$1" 2>/dev/null && pwd -P); }
+find "$(printenv HOME)/.cache/deploy/inputs" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} + 2> /dev/null
 
 dir=$(there "$1") || end problem missing
 field owner "$(id -un)@$(uname -n)"

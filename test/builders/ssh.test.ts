@@ -1,6 +1,17 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { totalmem } from 'node:os'
 import fc from 'fast-check'
@@ -551,6 +562,36 @@ t.test('sources that nobody asked for in a month are removed', async (t) => {
   await workplace.evaluate({ flake: 'github:a/b' })
   t.notOk(existsSync(old))
   t.ok(existsSync(kept))
+})
+
+t.test('inputs that this machine fetched and nobody asked for in a month are removed', async (t) => {
+  const workplace = new Workplace(t)
+  const library = new Workplace(t)
+  library.commit()
+  const locked = { type: 'git', url: `file://${library.repository}`, rev: library.git('rev-parse', 'HEAD') }
+  workplace.write(
+    'flake.lock',
+    JSON.stringify({ root: 'r', nodes: { r: { inputs: { library: 'l' } }, l: { locked } } }),
+  )
+  workplace.commit()
+  const env = { HOME: join(workplace.place, 'here') }
+  await workplace.evaluate({ inputs: { library: { fetch: 'here' } }, env })
+  const kept = join(env.HOME, '.cache/deploy/inputs')
+  const [name = ''] = readdirSync(kept)
+  const aged = (days: number) => {
+    const then = Date.now() / 1000 - days * 24 * 3600
+    utimesSync(join(kept, name), then, then)
+  }
+  aged(29)
+  await workplace.evaluate({ env })
+  t.strictSame(readdirSync(kept), [name])
+  aged(29)
+  await workplace.evaluate({ inputs: { library: { fetch: 'here' } }, env })
+  t.ok(Date.now() - statSync(join(kept, name)).mtimeMs < 24 * 3600_000, 'the last use counts')
+  aged(32)
+  await workplace.evaluate({ env })
+  t.strictSame(readdirSync(kept), [])
+  await workplace.evaluate({ env: { HOME: '' } })
 })
 
 for (const shell of ['/bin/bash', '/bin/dash', '/usr/bin/zsh', '/usr/bin/fish']) {
