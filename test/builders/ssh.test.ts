@@ -9,6 +9,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
@@ -285,6 +286,31 @@ t.test('a directory that is no repository is sent with its times; a very large o
     message: `${workplace.repository} holds 301 MiB, which is too much to send each time`,
     hints: [/^make it a git repository/, /./],
   })
+})
+
+t.test('a very large repository is refused before anything of it is sent, and not for what is there', async (t) => {
+  const workplace = new Workplace(t)
+  workplace.write('image.raw', randomBytes(1000))
+  workplace.commit()
+  const id = workplace.git('rev-parse', 'HEAD:image.raw')
+  const object = join(workplace.repository, '.git/objects', id.slice(0, 2), id.slice(2))
+  const size = statSync(object).size
+  chmodSync(object, 0o644)
+  // As much as it would be, and a hole on the disk.
+  truncateSync(object, 1.2e9)
+  await t.rejects(workplace.evaluate(), {
+    message: `the builder lacks 1.2 GB of the repository of ${workplace.repository}, which is too much to send`,
+    hints: [/^give it a repository of its own/, /git\+ssh/],
+    stage: 'evaluate',
+  })
+  t.ok(workplace.sentBytes < 2000, `${workplace.sentBytes} bytes`)
+  truncateSync(object, size)
+  await workplace.evaluate()
+  truncateSync(object, 1.2e9)
+  workplace.write('a', 'x')
+  workplace.commit()
+  await workplace.evaluate()
+  t.strictSame(asNixSees(workplace.shown), asNixSees(workplace.repository))
 })
 
 t.test('inputs that are on the control machine are shipped as well; other references are passed on', async (t) => {
