@@ -105,12 +105,19 @@ async function openTools({ inventory, report, terminal, interrupts }: Parts): Pr
     trace: (host, line) => report({ kind: 'log', host, stage: 'preflight', line }),
   })
   const { secrets } = files
-  const made = builders.openBuilders(inventory.builders, { network, here, secrets, source: inventory })
+  const { systemClock } = clock
+  const made = builders.openBuilders(inventory.builders, {
+    network,
+    here,
+    secrets,
+    clock: systemClock,
+    source: inventory,
+  })
   const account = nixbuild.nixbuildAccount(inventory.builders)
   return {
     tools: {
       network,
-      clock: clock.systemClock,
+      clock: systemClock,
       program: activation.hostProgram(await files.readHostProgramParts('activation')),
       checkEdge: probe.checkEdge(inventory.directory, processes.runProcess),
       codecs: codecs.codecs,

@@ -47,6 +47,12 @@ export interface BootFile {
   readonly size: number
 }
 
+/** What a connection to a store has kept from the garbage collector is kept for as long as it is open. */
+export interface OpenStore extends Store {
+  /** Nothing more is asked over it, and it is closed as soon as its place on a login is wanted by somebody else. */
+  giveWay?(): void
+}
+
 /** A machine with a shell, git and Nix. The derivations that it makes are in its store. */
 export interface Evaluator {
   /** For messages: the name in hosts.yaml. */
@@ -67,7 +73,7 @@ export interface Evaluator {
 export interface BuildStore {
   readonly name: string
   /** One stream that isn't shared: the caller closes it. `settings`: of nix.conf, where the store takes any. */
-  openStore(signal: AbortSignal, settings?: EvaluationOptions['options']): Promise<Store>
+  openStore(signal: AbortSignal, settings?: EvaluationOptions['options']): Promise<OpenStore>
   /** What the boot loader will copy of a toplevel that is built here; undefined when that can't be told. */
   bootFiles(toplevel: StorePath, signal: AbortSignal): Promise<readonly BootFile[] | undefined>
   /** Where the whole log of a failed build is, for a person. */
@@ -89,7 +95,10 @@ export interface Builder {
     events: BuilderEvents,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<DerivationPath, Missing | Problem>>
-  /** Realises the derivations; by derivation, the store path of `out` or why there is none. */
+  /**
+   * Realises the derivations; by derivation, the store path of `out` or why there is none. What was built is kept from
+   * the garbage collector until the signal is aborted or the builder is closed.
+   */
   build(
     derivations: readonly DerivationPath[],
     events: BuilderEvents,

@@ -1,11 +1,13 @@
 /** One builder of two: somebody who evaluates, and a store that builds. */
+import type { Clock } from '../clock.ts'
 import { formatBytes } from '../format.ts'
+import { patience } from '../nix/patience.ts'
 import type { Missing, Store } from '../nix/store.ts'
-import type { DerivationPath } from '../nix/store-path.ts'
+import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import { transfer } from '../nix/transfer.ts'
 import { DaemonLost } from '../nix/worker-protocol.ts'
 import { Problem, partsOf } from '../problem.ts'
-import type { Builder, BuilderEvents, BuildStore, EvaluationOptions, Evaluator } from './builder.ts'
+import type { Builder, BuilderEvents, BuildStore, EvaluationOptions, Evaluator, OpenStore } from './builder.ts'
 import { changed, keep, realise } from './realise.ts'
 
 interface Work {
@@ -13,11 +15,17 @@ interface Work {
   readonly signal: AbortSignal
 }
 
+export interface BuilderParts {
+  readonly evaluator: Evaluator
+  readonly store: BuildStore
+  readonly clock: Clock
+}
+
 /**
  * With a store that isn't the evaluator's own, derivations and their sources go from the one to the other through this
  * machine, so that neither needs to know how to reach the other.
  */
-export function builderOf(name: string, evaluator: Evaluator, store: BuildStore): Builder {
+export function builderOf(name: string, { evaluator, store, clock }: BuilderParts): Builder {
   const isOwnStore = (evaluator as object) === store
   let evaluated: { configurations: readonly string[]; options: EvaluationOptions } | undefined
 
@@ -40,44 +48,55 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
   }
 
   async function bring(derivations: readonly DerivationPath[], to: Store, work: Work): Promise<void> {
-    const { events, signal } = work
-    const from = await evaluator.openStore(signal)
+    const from = await evaluator.openStore(work.signal)
     try {
       const roots = await keep(from, derivations, () => evaluateAgain(work)).catch(ofEvaluator)
-      if (roots.length === 0) return
-      const { closurePaths, sentPaths, sentBytes } = await transfer({
-        roots,
-        from: { store: from, name: `the store of ${evaluator.name}` },
-        to: { store: to, name: `the store ${store.name}` },
-        substitute: false,
-        whenUntrusted: `${store.name} takes only what is signed or content-addressed, which a built path among the sources is not`,
-        onMove() {},
-        onProgress({ pathsDone, pathsTotal, bytesDone, bytesTotal }) {
-          const amount = `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}`
-          events.progress(`sending derivations to ${store.name}, ${pathsDone}/${pathsTotal} paths, ${amount}`)
-        },
-        signal,
-      })
-      const amount = `${sentPaths} of ${closurePaths} paths, ${formatBytes(sentBytes)}`
-      events.note(`derivations and sources sent to ${store.name}: ${amount}`)
+      if (roots.length > 0) await send(roots, { from, to }, work)
     } finally {
       from.close()
     }
   }
 
+  async function send(roots: readonly DerivationPath[], ends: { from: Store; to: Store }, work: Work): Promise<void> {
+    const { events } = work
+    const sending = `sending derivations to ${store.name}`
+    const { signal, moved, end } = patience(sending, { clock, signal: work.signal })
+    const { closurePaths, sentPaths, sentBytes } = await transfer({
+      roots,
+      from: { store: ends.from, name: `the store of ${evaluator.name}` },
+      to: { store: ends.to, name: `the store ${store.name}` },
+      substitute: false,
+      whenUntrusted: `${store.name} takes only what is signed or content-addressed, which a built path among the sources is not`,
+      onMove: moved,
+      onProgress({ pathsDone, pathsTotal, bytesDone, bytesTotal }) {
+        const amount = `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}`
+        events.progress(`${sending}, ${pathsDone}/${pathsTotal} paths, ${amount}`)
+      },
+      signal,
+    }).finally(end)
+    const amount = `${sentPaths} of ${closurePaths} paths, ${formatBytes(sentBytes)}`
+    events.note(`derivations and sources sent to ${store.name}: ${amount}`)
+  }
+
   async function withStore<Result>(
     work: Work,
     use: (open: Store, supply: (missing: readonly DerivationPath[]) => Promise<void>) => Promise<Result>,
+    after: (open: OpenStore, result: Result) => void = (open) => open.close(),
   ): Promise<Result> {
     const { signal } = work
     const open = await store.openStore(signal, evaluated?.options.options)
+    // It may have been opened for an evaluation, and by its signal.
+    const close = () => open.close()
+    signal.addEventListener('abort', close, { once: true })
+    if (signal.aborted) close()
     try {
-      return await use(open, (missing) => (isOwnStore ? evaluateAgain(work) : bring(missing, open, work)))
+      const result = await use(open, (missing) => (isOwnStore ? evaluateAgain(work) : bring(missing, open, work)))
+      after(open, result)
+      return result
     } catch (error) {
+      close()
       signal.throwIfAborted()
       throw error instanceof Problem && !(error instanceof DaemonLost) ? error.at({ stage: 'build' }) : error
-    } finally {
-      open.close()
     }
   }
 
@@ -92,8 +111,10 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
       }),
     async build(derivations, events, signal) {
       const once = () =>
-        withStore({ events, signal }, (open, supply) =>
-          realise({ store: open, supply, about: store }, derivations, events),
+        withStore(
+          { events, signal },
+          (open, supply) => realise({ store: open, supply, about: store }, derivations, events),
+          keepBuilt,
         )
       try {
         return await once()
@@ -114,4 +135,16 @@ export function builderOf(name: string, evaluator: Evaluator, store: BuildStore)
     openStore: store.openStore,
     shell: store.shell,
   }
+}
+
+/** The connection stays open, for nothing but what it keeps from the garbage collector. */
+function keepBuilt(open: OpenStore, results: ReadonlyMap<DerivationPath, StorePath | Problem>): void {
+  const built = [...results.values()].flatMap((result) => (result instanceof Problem ? [] : [result]))
+  if (built.length === 0) {
+    open.close()
+    return
+  }
+  // The builds have kept them so far. Nobody has to wait, and where it fails, only less is kept.
+  open.addTempRoots(built).catch(() => {})
+  open.giveWay?.()
 }

@@ -1,7 +1,7 @@
 /** One login for as long as it holds, and a Nix daemon's streams over it. */
 import type { Channel, Machine } from '../machine/machine.ts'
-import type { Store } from '../nix/store.ts'
 import { type DaemonStreams, openStore } from '../nix/worker-protocol.ts'
+import type { OpenStore } from './builder.ts'
 
 export interface Connection {
   /** The login there is, or a new one when there is none or it went away. */
@@ -44,15 +44,17 @@ export async function openDaemon(
   argv: readonly string[],
   signal: AbortSignal,
   { after, onLost }: { after?(): void; onLost?(): Promise<void> } = {},
-): Promise<Store> {
-  const streams = streamsOf(await machine.open({ argv }, signal), onLost)
-  return await openStore({
+): Promise<OpenStore> {
+  const channel = await machine.open({ argv }, signal)
+  const streams = streamsOf(channel, onLost)
+  const store = await openStore({
     ...streams,
     close() {
       streams.close?.()
       after?.()
     },
   })
+  return { ...store, giveWay: () => channel.giveWay?.() }
 }
 
 /** What is spoken over a command's standard streams. `onLost`: the connection went away under it. */

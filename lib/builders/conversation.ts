@@ -59,12 +59,13 @@ export class Conversation {
   static async begin(machine: Machine, request: ConversationRequest, about: About): Promise<Conversation> {
     const { lock, sources, snapshots, firstQuestion, neededBytes, nixArguments } = request
     const needed = String(Math.ceil(neededBytes / 1024))
-    const args = [lock, String(sources.length), needed, ...sources.flat(), oneLine(firstQuestion), ...nixArguments]
+    const args = [lock, String(sources.length), needed, ...sources.flat(), ...nixArguments]
     const channel = await machine.open({ argv: ['sh', '-c', evaluationScript, 'deploy', ...args] }, about.signal)
     const conversation = new Conversation(machine, channel, {
       ...about,
       overridden: sources.some(([input, kind]) => input !== '-' && kind !== 'submodule' && kind !== 'fetched'),
     })
+    conversation.#say(firstQuestion)
     try {
       for (const snapshot of snapshots) await conversation.#send(snapshot, about.events)
       return conversation
@@ -92,13 +93,18 @@ export class Conversation {
   }
 
   async ask(question: string): Promise<Answer> {
-    this.#channel.stdin.write(`${oneLine(question)}\n`)
+    this.#say(question)
     return await this.answer()
   }
 
   /** No more questions. What still runs is ended. */
   end(): void {
     this.#channel.stdin.end()
+  }
+
+  /** The script puts the line ends back. */
+  #say(question: string): void {
+    this.#channel.stdin.write(`${question.replaceAll('\n', '\u001e')}\n`)
   }
 
   async #send(snapshot: GitSnapshot, events: BuilderEvents): Promise<void> {
@@ -155,9 +161,6 @@ export class Conversation {
     return new Problem(`${this.#machine.name} ${message}`, { stage: 'evaluate', hints, detail })
   }
 }
-
-/** The script puts the line ends back. */
-const oneLine = (question: string) => question.replaceAll('\n', '\u001e')
 
 const refusals: Record<string, { message: string; hints: string[] }> = {
   'no-nix': { message: 'has no nix command', hints: ['install Nix there, or name another builder'] },

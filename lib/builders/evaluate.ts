@@ -62,6 +62,7 @@ async function attempt(places: Places, request: EvaluationRequest): Promise<Eval
     places.onBegin?.()
     for (const warning of sources.flatMap(sourceWarnings)) events.warning(warning)
     events.progress(`sending the flake to ${there.name}`)
+    const [atOnce = []] = groupsFor(request.configurations)
     const shipped = await Promise.all(sources.map((source) => ship({ here: places.here, there }, source, signal)))
     const conversation = await Conversation.begin(
       there,
@@ -69,8 +70,8 @@ async function attempt(places: Places, request: EvaluationRequest): Promise<Eval
         lock: lockName(flake),
         sources: shipped,
         snapshots,
-        firstQuestion: toplevelsOf(request.configurations),
-        neededBytes: request.configurations.length > 1 ? memoryFor(request.configurations.length) : 0,
+        firstQuestion: toplevelsOf(atOnce),
+        neededBytes: atOnce.length > 1 ? memoryFor(atOnce.length) : 0,
         nixArguments: nixArguments(request.options),
       },
       { events, signal },
@@ -138,7 +139,7 @@ export const nixArguments = ({ impure, showTrace, refresh, options }: Evaluation
   ...options.flatMap(([name, value]) => ['--option', name, value]),
 ]
 
-/** All in one evaluation; in several where the builder lacks the memory for that. */
+/** All in one evaluation; in several where they are very many, or the builder lacks the memory for that. */
 async function answers(
   conversation: Conversation,
   request: EvaluationRequest,
@@ -147,12 +148,13 @@ async function answers(
   const { configurations, events } = request
   const read: Read = (name, answer) => evaluated(name, answer, whereLogIs)
   const together = await conversation.answer()
-  if (together.availableBytes === undefined)
-    return await answersFor(configurations, together, conversation, { events, read })
+  const hasMemory = together.availableBytes === undefined
   const results = new Map<string, Evaluated | Problem>()
-  for (const group of groupsFor(configurations, together.availableBytes)) {
-    events.progress(`evaluating ${group.join(', ')}: no memory for all ${configurations.length} at once`)
-    const answer = await conversation.ask(toplevelsOf(group))
+  for (const [index, group] of groupsFor(configurations, together.availableBytes).entries()) {
+    if (!hasMemory) {
+      events.progress(`evaluating ${group.join(', ')}: no memory for all ${configurations.length} at once`)
+    }
+    const answer = hasMemory && index === 0 ? together : await conversation.ask(toplevelsOf(group))
     for (const [name, result] of await answersFor(group, answer, conversation, { events, read }))
       results.set(name, result)
   }

@@ -1,7 +1,7 @@
 /**
  * The part of an evaluation that runs on the builder, in one command, as a conversation in lines.
  *
- * For each source that is a git repository it says what it has (`have REVISION`), then `send`, and reads a pack. All
+ * It reads the first question. For each source that is a git repository it then says what it has (`have REVISION`), then `send`, and reads a pack. All
  * objects of a source live in one repository there, and the tree to evaluate in a work tree that no other evaluation
  * uses at the same time. HEAD, index and work tree are then what they are on the control machine, so that Nix sees the
  * same flake, its revision and dirtiness included. After that it answers questions, one line each, with JSON and
@@ -16,9 +16,9 @@
  * With less memory available than the first question needs, it says `memory KIBIBYTES` instead of an answer, and whoever
  * asks can ask for less at once.
  *
- * Arguments: a name for the lock; the number of sources; the KiB that the first question needs; ten for each source (lib/builders/shipment.ts); the first
- * question; arguments of `nix eval`. A question is `metadata`, or a function of nixosConfigurations with record
- * separators for line ends.
+ * Arguments: a name for the lock; the number of sources; the KiB that the first question needs; ten for each source
+ * (lib/builders/shipment.ts); arguments of `nix eval`. A question is `metadata`, or a function of nixosConfigurations
+ * with record separators for line ends.
  */
 export const evaluationScript = String.raw`set -u
 umask 077
@@ -26,6 +26,7 @@ say() { printf '%s\n' "$*"; }
 end() { say problem "$@"; exit 0; }
 ours() { GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null git "$@"; }
 exec 3<&0 < /dev/null
+IFS= read -r question <&3 || exit
 PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
 command -v nix > /dev/null || end no-nix
 command -v git > /dev/null || end no-git
@@ -221,8 +222,6 @@ run() {
   kill -KILL "$watch" 2> /dev/null
   wait "$watch" 2> /dev/null
 }
-question=$1
-shift
 available=$(sed -n 's/^MemAvailable: *\([0-9]*\) kB$/\1/p' /proc/meminfo 2> /dev/null)
 if [ -n "$available" ] && [ "$available" -lt "$needed" ]; then
   printf '\036\n' >&2

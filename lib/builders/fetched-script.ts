@@ -1,6 +1,6 @@
 /**
  * The part of shipping an input that the control machine's git fetches. All of a repository is kept in
- * ~/.cache/deploy/inputs, so that what is fetched next is only what is new.
+ * ~/.cache/deploy/inputs, so that what is fetched next is only what is new. Its age is that of its last use.
  *
  * It describes the commit like lib/builders/snapshot-script.ts does, and goes on as that does.
  *
@@ -20,7 +20,7 @@ export GIT_TERMINAL_PROMPT=0 GIT_NO_REPLACE_OBJECTS=1
 if [ -z "$(git config core.sshCommand)" ]; then export GIT_SSH_COMMAND="$(printenv GIT_SSH_COMMAND || echo ssh) -o BatchMode=yes"; fi
 repository=$HOME/.cache/deploy/inputs/$4
 umask 077
-mkdir -p "$repository" || end problem no-room
+mkdir -p "$repository" && touch "$repository" || end problem no-room
 git init -q --bare --template= "$repository" || end problem no-room
 theirs() { git -C "$repository" "$@"; }
 is_there() { theirs cat-file -e "$head^{commit}" 2> /dev/null; }

@@ -20,7 +20,11 @@ export function openBuilders(specs: Inventory['builders'], surroundings: Builder
   const builders = once<Builder>((name) => {
     const spec = specs.get(name)
     const evaluator = spec?.kind === 'store' ? spec.evaluateOn : name
-    return builderOf(name, parts.get(evaluator) as Evaluator, parts.get(name) as BuildStore)
+    return builderOf(name, {
+      evaluator: parts.get(evaluator) as Evaluator,
+      store: parts.get(name) as BuildStore,
+      clock: surroundings.clock,
+    })
   })
   return {
     get: builders.get,

@@ -2,9 +2,8 @@
 import type { InputSource } from '../inventory/inventory.ts'
 import type { Channel, Machine } from '../machine/machine.ts'
 import { queryClosure } from '../nix/serve-protocol.ts'
-import type { Store } from '../nix/store.ts'
 import type { StorePath } from '../nix/store-path.ts'
-import type { BootFile, BuildStore, EvaluationOptions, Evaluator } from './builder.ts'
+import type { BootFile, BuildStore, EvaluationOptions, Evaluator, OpenStore } from './builder.ts'
 import { connectionBy, openDaemon, streamsOf } from './connection.ts'
 import { evaluateOn } from './evaluate.ts'
 
@@ -53,7 +52,7 @@ export function nixMachine({ name, connect, here, flake, inputs, ...parts }: Nix
     })
   }
 
-  async function openNew(signal: AbortSignal, settings: EvaluationOptions['options'] = []): Promise<Store> {
+  async function openNew(signal: AbortSignal, settings: EvaluationOptions['options'] = []): Promise<OpenStore> {
     const there = await machine(signal)
     const options = settings.flatMap(([setting, value]) => ['--option', setting, value])
     const argv = ['sh', '-c', daemonScript, 'nix-daemon', ...options]
@@ -75,9 +74,9 @@ export function nixMachine({ name, connect, here, flake, inputs, ...parts }: Nix
   }
 
   /** Opened beside the evaluation, whose length hides the turns that it takes. */
-  let ready: Promise<Store | undefined> | undefined
+  let ready: Promise<OpenStore | undefined> | undefined
 
-  function takeReady(): Promise<Store | undefined> | undefined {
+  function takeReady(): Promise<OpenStore | undefined> | undefined {
     const taken = ready
     ready = undefined
     return taken

@@ -1,17 +1,22 @@
-/** The end of the conversation. */
+/** The end of the conversation: how many bytes the objects take on this disk, in a line, and then the pack. */
 export const packing = String.raw`while IFS= read -r have && [ -n "$have" ]; do printf '%s\n' "$have"; done > "$tmp/haves"
 { printf '%s\n' $head $also "$staged" "$worktree"; cat "$tmp/haves"; } > "$tmp/revisions"
 export GIT_ALTERNATE_OBJECT_DIRECTORIES=$tmp/git/objects
 # A line that is no object makes the second program fail when the first one did.
-{ theirs rev-list --objects-edge-aggressive --ignore-missing --stdin < "$tmp/revisions" || echo failed; } |
-  theirs pack-objects --delta-base-offset --stdout -q
+{ theirs rev-list --objects-edge-aggressive --ignore-missing --stdin < "$tmp/revisions" || echo failed; } > "$tmp/sent"
+sed -n 's/^\([0-9a-f]\{40\}\).*/\1/p' "$tmp/sent" | theirs cat-file --batch-check='%(objectsize:disk)' |
+  awk '{ bytes += $1 } END { printf "%.0f\n", bytes }'
+theirs pack-objects --delta-base-offset --stdout -q < "$tmp/sent"
 `
 
 /**
  * The part of shipping that runs on the control machine, with git alone.
  *
  * It describes a directory as `field value` lines and an empty line, then reads what the builder has (revisions for
- * `git rev-list --stdin`, up to an empty line) and answers with a pack of what the builder lacks.
+ * `git rev-list --stdin`, up to an empty line) and answers with the size and a pack of what the builder lacks.
+ *
+ * Repositories that were fetched for other evaluations (lib/builders/fetched-script.ts) are removed a month after the
+ * last one.
  *
  * The user's repository is only read: its index is copied first, and new objects go to a temporary repository that
  * borrows its objects. There every conversion (line ends, filters such as LFS) is off, because Nix takes a dirty tree
@@ -26,6 +31,7 @@ if [ $# -gt 2 ]; then also=$3; fi
 field() { printf '%s %s\n' "$1" "$2"; }
 end() { field "$@"; echo; exit 0; }
 there() { (cd -- "$1" 2>/dev/null && pwd -P); }
+find "$(printenv HOME)/.cache/deploy/inputs" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} + 2> /dev/null
 
 dir=$(there "$1") || end problem missing
 field owner "$(id -un)@$(uname -n)"

@@ -1,6 +1,7 @@
 /** A directory on the control machine as it is now: what the builder must know of it, and its contents. */
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
+import { formatBytes } from '../format.ts'
 import type { Channel, Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 import { fetchedScript } from './fetched-script.ts'
@@ -47,6 +48,9 @@ export interface PlainSnapshot {
   close(): void
 }
 
+/** Bytes of git's objects that the builder lacks: about what would be sent. Minutes on a line of 100 Mbit/s. */
+const largestPack = 2 ** 30
+
 export interface SnapshotRequest {
   readonly directory: string
   /** `flake`: the nearest flake.nix upwards counts. `plain`: a git repository is taken as a directory. */
@@ -78,7 +82,7 @@ async function described(channel: Channel, what: string, signal: AbortSignal) {
   try {
     const lines = new Lines(channel.stdout)
     const fields = await readFields(lines, channel)
-    return fromFields(fields, what, (haves) => packFrom(channel, lines, haves), channel)
+    return fromFields(fields, what, (haves) => packFrom(channel, lines, { haves, what }), channel)
   } catch (error) {
     channel.close()
     signal.throwIfAborted()
@@ -155,8 +159,14 @@ function submodulesOf(fields: (name: string) => string[]): GitSnapshot['submodul
   })
 }
 
-async function packFrom(channel: Channel, lines: Lines, haves: readonly string[]): Promise<Readable> {
+async function packFrom(
+  channel: Channel,
+  lines: Lines,
+  { haves, what }: { haves: readonly string[]; what: string },
+): Promise<Readable> {
   if (!channel.stdin.write(`${haves.map((have) => `${have}\n`).join('')}\n`)) await once(channel.stdin, 'drain')
+  const size = Number(await lines.next())
+  if (size > largestPack) throw tooLarge(what, size)
   async function* bytes() {
     yield* lines.rest()
     const { code } = await channel.exit
@@ -166,6 +176,15 @@ async function packFrom(channel: Channel, lines: Lines, haves: readonly string[]
   }
   return Readable.from(bytes(), { objectMode: false })
 }
+
+const tooLarge = (what: string, size: number) =>
+  new Problem(`the builder lacks ${formatBytes(size)} of the repository of ${what}, which is too much to send`, {
+    stage: 'evaluate',
+    hints: [
+      'give it a repository of its own: the whole history is sent with the files that git tracks',
+      'or let the builder fetch it itself, by a reference like git+ssh://…',
+    ],
+  })
 
 function refusal(problem: string, directory: string, channel: Channel): Problem {
   switch (problem) {

@@ -1,9 +1,8 @@
 /** A store that builds and has no shell, reached over SSH (`ssh-ng://`): only its Nix daemon can be spoken to. */
 import type { StoreSpec, TokenSource } from '../inventory/inventory.ts'
 import { type Login, type Machine, NotLetIn } from '../machine/machine.ts'
-import type { Store } from '../nix/store.ts'
 import { Problem } from '../problem.ts'
-import type { BuildStore } from './builder.ts'
+import type { BuildStore, OpenStore } from './builder.ts'
 import { openDaemon } from './connection.ts'
 import { nixbuildLog, nixbuildLogin, nixbuildWords, whatNixbuildWants, withTokenHints } from './nixbuild.ts'
 import type { BuilderSurroundings, Secrets } from './surroundings.ts'
@@ -29,7 +28,7 @@ export function remoteStore(
   }
 
   /** A login for each, as Nix does it: a service need not know of several commands over one. */
-  async function openStore(signal: AbortSignal): Promise<Store> {
+  async function openStore(signal: AbortSignal): Promise<OpenStore> {
     const machine = await connect(signal)
     try {
       return await openDaemon(machine, daemon, signal, { after: () => void machine.close() })

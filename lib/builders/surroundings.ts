@@ -1,4 +1,5 @@
 /** What builders are made of, besides their lines in hosts.yaml. */
+import type { Clock } from '../clock.ts'
 import type { Inventory } from '../inventory/inventory.ts'
 import type { Machine, Network } from '../machine/machine.ts'
 
@@ -15,5 +16,6 @@ export interface BuilderSurroundings {
   /** The control machine. */
   readonly here: Machine
   readonly secrets: Secrets
+  readonly clock: Clock
   readonly source: Pick<Inventory, 'flake' | 'inputs'>
 }

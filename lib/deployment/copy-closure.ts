@@ -4,10 +4,10 @@ import type { BootFile, Builder } from '../builders/builder.ts'
 import { streamsOf } from '../builders/connection.ts'
 import { copyStrategy } from '../copy/index.ts'
 import { prepareLanes } from '../copy/lanes.ts'
-import { patience } from '../copy/patience.ts'
 import { formatBytes } from '../format.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
+import { patience } from '../nix/patience.ts'
 import type { Store } from '../nix/store.ts'
 import type { StorePath } from '../nix/store-path.ts'
 import { openStore } from '../nix/worker-protocol.ts'
@@ -25,7 +25,7 @@ export async function copyClosure(
 ): Promise<{ release(): void }> {
   const { host, session, tools, gathered } = place
   let started: number | undefined
-  const { signal, moved, end } = patience(tools.clock, tools.signal)
+  const { signal, moved, end } = patience('the copy', tools)
   // The builder is asked meanwhile. What it can't tell is no reason to stop.
   const bootFiles = toplevel.builder.bootFiles(toplevel.path, signal).catch(() => undefined)
   const [from, to] = await openBoth(

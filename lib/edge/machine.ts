@@ -54,8 +54,13 @@ export function machineOver(transport: Transport, facts: MachineFacts): Machine 
   /** Those that have a session of the server at this moment. */
   let sessions = 0
   let opened = 0
+  const givingWay = new Set<Channel>()
+  const makeRoom = () => {
+    for (const one of givingWay) one.close()
+  }
 
   async function start(argv: readonly string[], signal?: AbortSignal, atOnce = false): Promise<Channel> {
+    if (!atOnce && slots.isFull) makeRoom()
     const release = atOnce ? slots.takeAtOnce() : await Promise.race([slots.take(signal), whenGone])
     if (gone || (!release && !atOnce)) throw lost(name)
     if (!release) throw new NoRoom(name, undefined)
@@ -65,9 +70,14 @@ export function machineOver(transport: Transport, facts: MachineFacts): Machine 
       opened += 1
       void freed.then(() => {
         sessions -= 1
+        givingWay.delete(channel)
         release()
       })
-      return channel
+      const giveWay = () => {
+        if (slots.areWanted) channel.close()
+        else givingWay.add(channel)
+      }
+      return { ...channel, giveWay }
     } catch (error) {
       release()
       throw gone ? lost(name) : error
@@ -89,6 +99,7 @@ export function machineOver(transport: Transport, facts: MachineFacts): Machine 
         return await transport.start(argv, signal)
       } catch (error) {
         if (!(error instanceof NoRoom) || (atOnce && pause > 100)) throw error
+        if (!atOnce) makeRoom()
         // Somebody got through meanwhile, or holds a session still: it is worth another second.
         if (sessions > 0 || opened > before) pause = Math.min(pause, 160)
         else if (pause === 640) throw error

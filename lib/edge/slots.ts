@@ -12,17 +12,26 @@ export class Slots {
     return this.#taken
   }
 
+  get isFull(): boolean {
+    return this.#taken >= this.#limit
+  }
+
+  /** Somebody waits for one. */
+  get areWanted(): boolean {
+    return this.#waiting.length > 0
+  }
+
   /** Resolves with the way to give the slot back; calling that twice is harmless. */
   async take(signal?: AbortSignal): Promise<() => void> {
     signal?.throwIfAborted()
-    if (this.#taken >= this.#limit) await this.#turn(signal)
+    if (this.isFull) await this.#turn(signal)
     else this.#taken += 1
     return this.#giver()
   }
 
   /** Undefined when there is none free. */
   takeAtOnce(): (() => void) | undefined {
-    if (this.#taken >= this.#limit) return undefined
+    if (this.isFull) return undefined
     this.#taken += 1
     return this.#giver()
   }
@@ -38,7 +47,7 @@ export class Slots {
   }
 
   #next(): void {
-    if (this.#taken >= this.#limit) return
+    if (this.isFull) return
     const go = this.#waiting.shift()
     if (!go) return
     this.#taken += 1

@@ -23,6 +23,8 @@ export interface Channel {
   onErrorOutput(listener: (text: string) => void): void
   /** Closes the channel. The command on the other side sees its standard input end, nothing more. */
   close(): void
+  /** From now on it is closed when another command waits for a place on its connection. Absent where none ever does. */
+  giveWay?(): void
 }
 
 export interface RunOptions {

@@ -17,28 +17,27 @@ export interface Toplevels {
   readonly found: ReadonlyMap<string, Toplevel>
 }
 
+/** By name, which is then in the trace of what goes wrong. */
+const asked = `cs.\${name}`
+
 /**
  * A function of `nixosConfigurations` for `nix eval --apply`: derivation and system of the toplevels of these
  * configurations. Names that don't exist are left out; nothing else of the flake is evaluated. In lines, as Nix shows
- * the ones that an error passed through.
+ * the ones that an error passed through; a short one for each name, since all of it is one argument of a program.
  */
 export function toplevelsOf(configurations: readonly string[]): string {
   return [
     'cs: {',
     '  names = builtins.attrNames cs;',
-    '  found = builtins.intersectAttrs cs {',
-    ...[...new Set(configurations)]
-      .map(quoteString)
-      .flatMap((name) => [
-        `    ${name} = {`,
-        `      derivation = cs.${name}.config.system.build.toplevel.drvPath;`,
-        `      output = cs.${name}.config.system.build.toplevel.outPath or "";`,
-        `      system = cs.${name}.pkgs.stdenv.hostPlatform.system or (`,
-        `        cs.${name}.config.nixpkgs.hostPlatform.system or cs.${name}.config.system.build.toplevel.system`,
-        '      );',
-        '    };',
-      ]),
-    '  };',
+    '  found = builtins.mapAttrs (name: _: {',
+    `    derivation = ${asked}.config.system.build.toplevel.drvPath;`,
+    `    output = ${asked}.config.system.build.toplevel.outPath or "";`,
+    `    system = ${asked}.pkgs.stdenv.hostPlatform.system or (`,
+    `      ${asked}.config.nixpkgs.hostPlatform.system or ${asked}.config.system.build.toplevel.system`,
+    '    );',
+    '  }) (builtins.intersectAttrs {',
+    ...[...new Set(configurations)].map((name) => `    ${quoteString(name)} = null;`),
+    '  } cs);',
     '}',
   ].join('\n')
 }

@@ -1,6 +1,18 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { totalmem } from 'node:os'
 import fc from 'fast-check'
@@ -276,6 +288,31 @@ t.test('a directory that is no repository is sent with its times; a very large o
   })
 })
 
+t.test('a very large repository is refused before anything of it is sent, and not for what is there', async (t) => {
+  const workplace = new Workplace(t)
+  workplace.write('image.raw', randomBytes(1000))
+  workplace.commit()
+  const id = workplace.git('rev-parse', 'HEAD:image.raw')
+  const object = join(workplace.repository, '.git/objects', id.slice(0, 2), id.slice(2))
+  const size = statSync(object).size
+  chmodSync(object, 0o644)
+  // As much as it would be, and a hole on the disk.
+  truncateSync(object, 1.2e9)
+  await t.rejects(workplace.evaluate(), {
+    message: `the builder lacks 1.2 GB of the repository of ${workplace.repository}, which is too much to send`,
+    hints: [/^give it a repository of its own/, /git\+ssh/],
+    stage: 'evaluate',
+  })
+  t.ok(workplace.sentBytes < 2000, `${workplace.sentBytes} bytes`)
+  truncateSync(object, size)
+  await workplace.evaluate()
+  truncateSync(object, 1.2e9)
+  workplace.write('a', 'x')
+  workplace.commit()
+  await workplace.evaluate()
+  t.strictSame(asNixSees(workplace.shown), asNixSees(workplace.repository))
+})
+
 t.test('inputs that are on the control machine are shipped as well; other references are passed on', async (t) => {
   const workplace = new Workplace(t)
   workplace.commit()
@@ -486,7 +523,7 @@ t.test('configurations that the builder has no memory for at once are evaluated 
   writeFileSync(
     join(workplace.home, 'answers'),
     `
-    found=$(printf '%s\\n' "$@" | sed -n 's|^    "\\([^"]*\\)" = {$|"\\1": {"derivation":"${drv}","system":"x86_64-linux"},|p' | tr -d '\\n')
+    found=$(printf '%s\\n' "$@" | sed -n 's|^    "\\([^"]*\\)" = null;$|"\\1": {"derivation":"${drv}","system":"x86_64-linux"},|p' | tr -d '\\n')
     case $found in *'"host-7"'*) printf '%s' "$found" | grep -o host- | wc -l > "$HOME/first" ;; esac
     echo '{"names":["host-0"],"found":{'"$(printf '%s' "$found" | sed 's/,$//')"'}}'`,
   )
@@ -503,6 +540,24 @@ t.test('configurations that the builder has no memory for at once are evaluated 
 
   const few = await workplace.builder().evaluate(['host-1'], noOptions, workplace.events, new AbortController().signal)
   t.equal(few.configurations.size, 1, 'one is tried in any case')
+})
+
+t.test('several hundred configurations are asked for at once', async (t) => {
+  const workplace = new Workplace(t)
+  workplace.commit()
+  const names = Array.from({ length: 700 }, (_, index) => `machine-${index}.of.a.large.fleet.example`)
+  const drv = `/nix/store/${'0'.repeat(32)}-system.drv`
+  writeFileSync(
+    join(workplace.home, 'answers'),
+    `
+    found=$(printf '%s\\n' "$@" | sed -n 's|^    "\\([^"]*\\)" = null;$|"\\1": {"derivation":"${drv}","system":"x86_64-linux"},|p' | tr -d '\\n')
+    echo '{"names":[],"found":{'"$(printf '%s' "$found" | sed 's/,$//')"'}}'`,
+  )
+  const { configurations } = await workplace
+    .builder()
+    .evaluate(names, noOptions, workplace.events, new AbortController().signal)
+  t.strictSame([...configurations.keys()], names)
+  t.ok([...configurations.values()].every((one) => 'derivation' in one))
 })
 
 t.test('when the control machine stops waiting, nothing goes on running on the builder', async (t) => {
@@ -533,6 +588,36 @@ t.test('sources that nobody asked for in a month are removed', async (t) => {
   await workplace.evaluate({ flake: 'github:a/b' })
   t.notOk(existsSync(old))
   t.ok(existsSync(kept))
+})
+
+t.test('inputs that this machine fetched and nobody asked for in a month are removed', async (t) => {
+  const workplace = new Workplace(t)
+  const library = new Workplace(t)
+  library.commit()
+  const locked = { type: 'git', url: `file://${library.repository}`, rev: library.git('rev-parse', 'HEAD') }
+  workplace.write(
+    'flake.lock',
+    JSON.stringify({ root: 'r', nodes: { r: { inputs: { library: 'l' } }, l: { locked } } }),
+  )
+  workplace.commit()
+  const env = { HOME: join(workplace.place, 'here') }
+  await workplace.evaluate({ inputs: { library: { fetch: 'here' } }, env })
+  const kept = join(env.HOME, '.cache/deploy/inputs')
+  const [name = ''] = readdirSync(kept)
+  const aged = (days: number) => {
+    const then = Date.now() / 1000 - days * 24 * 3600
+    utimesSync(join(kept, name), then, then)
+  }
+  aged(29)
+  await workplace.evaluate({ env })
+  t.strictSame(readdirSync(kept), [name])
+  aged(29)
+  await workplace.evaluate({ inputs: { library: { fetch: 'here' } }, env })
+  t.ok(Date.now() - statSync(join(kept, name)).mtimeMs < 24 * 3600_000, 'the last use counts')
+  aged(32)
+  await workplace.evaluate({ env })
+  t.strictSame(readdirSync(kept), [])
+  await workplace.evaluate({ env: { HOME: '' } })
 })
 
 for (const shell of ['/bin/bash', '/bin/dash', '/usr/bin/zsh', '/usr/bin/fish']) {

@@ -20,6 +20,7 @@ import type { Test } from 'tap'
 import type { BuilderEvents, EvaluationOptions } from '../../lib/builders/builder.ts'
 import { builderOf } from '../../lib/builders/compose.ts'
 import { nixMachine } from '../../lib/builders/nix-machine.ts'
+import { systemClock } from '../../lib/edge/clock.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
 import type { InputSource } from '../../lib/inventory/inventory.ts'
 import { commandLine } from '../../lib/machine/command.ts'
@@ -111,7 +112,7 @@ export class Workplace {
       connect: async () => this.#forge(),
     })
     this.t.teardown(() => Promise.all([machine.close(), here.close()]))
-    return builderOf('forge', machine, machine)
+    return builderOf('forge', { evaluator: machine, store: machine, clock: systemClock })
   }
 
   async evaluate(options: Parameters<Workplace['builder']>[0] = {}, evaluation = noOptions) {

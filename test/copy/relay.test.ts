@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import t from 'tap'
 import type { CopyRequest } from '../../lib/copy/copy.ts'
 import { copyStrategy } from '../../lib/copy/index.ts'
-import { patience, standstillMs } from '../../lib/copy/patience.ts'
+import { patience, standstillMs } from '../../lib/nix/patience.ts'
 import { relay } from '../../lib/copy/relay.ts'
 import type { PathInfo, Store } from '../../lib/nix/store.ts'
 import { parseStorePath } from '../../lib/nix/store-path.ts'
@@ -162,7 +162,7 @@ t.test('the room is asked for once more when the host has fetched something by i
 
 t.test('a copy that stands still ends, says so, and closes both stores; a slow one goes on', async (t) => {
   const clock = new FakeClock()
-  const { signal, moved, end } = patience(clock, new AbortController().signal)
+  const { signal, moved, end } = patience('the copy', { clock, signal: new AbortController().signal })
   let closed: () => void = () => {}
   const both = stores({
     to: {
@@ -180,12 +180,12 @@ t.test('a copy that stands still ends, says so, and closes both stores; a slow o
     },
   })
   const problem = await clock.until(problemOf(relay(request(both, { signal, onMove: moved }))))
-  t.match(problem, { kind: 'failed', message: 'the copy made no progress for 10m' })
+  t.match(problem, { kind: 'failed', message: 'the copy made no progress for 10 min' })
   t.equal(clock.monotonic(), 20 * (standstillMs - 1) + standstillMs)
   t.ok(both.asked.includes('from: closed'))
   end()
 
-  const quick = patience(clock, new AbortController().signal)
+  const quick = patience('the copy', { clock, signal: new AbortController().signal })
   await clock.until(relay(request(stores(), { signal: quick.signal, onMove: quick.moved })))
   quick.end()
   await quiet()

@@ -214,6 +214,29 @@ test('a command behind eight others waits for its turn, and can stop waiting', w
   t.equal((await last).code, 0)
 })
 
+test('what stays open only in case gives its place to a command that waits for one', withSshd, async (t) => {
+  for (const [lines, places] of [
+    ['', 8],
+    ['MaxSessions 1', 1],
+  ] as const) {
+    const { machine } = await logIn(t, { lines })
+    const spare = await machine.open({ argv: ['cat'] })
+    spare.giveWay?.()
+    const busy = []
+    while (busy.length < places - 1) busy.push(await machine.open({ argv: ['cat'] }))
+    await t.rejects(machine.open({ argv: ['true'] }, undefined, { atOnce: true }), { message: /opens no session/ })
+    spare.stdin.write('still there\n')
+    t.equal(String(await new Promise((resolve) => spare.stdout.once('data', resolve))), 'still there\n')
+    busy.push(await machine.open({ argv: ['cat'] }))
+    t.match(await spare.exit, { lost: false })
+
+    // Now somebody waits already.
+    const waiting = machine.run({ argv: ['echo', 'my turn'] })
+    busy[0]?.giveWay?.()
+    t.equal((await waiting).stdout, 'my turn\n')
+  }
+})
+
 test('closing a machine ends what runs on it, and what waits for it', withSshd, async (t) => {
   const { machine, sshd } = await logIn(t)
   const busy = await Promise.all(Array.from({ length: 8 }, () => machine.open({ argv: ['cat'] })))

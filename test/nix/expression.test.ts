@@ -32,22 +32,16 @@ t.test('one question asks for the toplevels of several configurations, and leave
     toplevelsOf(['dave', 'a"b', 'dave']),
     `cs: {
   names = builtins.attrNames cs;
-  found = builtins.intersectAttrs cs {
-    "dave" = {
-      derivation = cs."dave".config.system.build.toplevel.drvPath;
-      output = cs."dave".config.system.build.toplevel.outPath or "";
-      system = cs."dave".pkgs.stdenv.hostPlatform.system or (
-        cs."dave".config.nixpkgs.hostPlatform.system or cs."dave".config.system.build.toplevel.system
-      );
-    };
-    "a\\"b" = {
-      derivation = cs."a\\"b".config.system.build.toplevel.drvPath;
-      output = cs."a\\"b".config.system.build.toplevel.outPath or "";
-      system = cs."a\\"b".pkgs.stdenv.hostPlatform.system or (
-        cs."a\\"b".config.nixpkgs.hostPlatform.system or cs."a\\"b".config.system.build.toplevel.system
-      );
-    };
-  };
+  found = builtins.mapAttrs (name: _: {
+    derivation = cs.\${name}.config.system.build.toplevel.drvPath;
+    output = cs.\${name}.config.system.build.toplevel.outPath or "";
+    system = cs.\${name}.pkgs.stdenv.hostPlatform.system or (
+      cs.\${name}.config.nixpkgs.hostPlatform.system or cs.\${name}.config.system.build.toplevel.system
+    );
+  }) (builtins.intersectAttrs {
+    "dave" = null;
+    "a\\"b" = null;
+  } cs);
 }`,
   )
 })

@@ -8,6 +8,7 @@ import type { BuilderEvents, EvaluationOptions } from '../../lib/builders/builde
 import { builderOf } from '../../lib/builders/compose.ts'
 import { nixMachine } from '../../lib/builders/nix-machine.ts'
 import type { InputSource } from '../../lib/inventory/inventory.ts'
+import { systemClock } from '../../lib/edge/clock.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
 import { commandLine } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
@@ -128,7 +129,7 @@ class Workplace {
 
   builder(test: Test, name: string, directory = this.repository) {
     const machine = this.machine(test, name, directory)
-    return builderOf(name, machine, machine)
+    return builderOf(name, { evaluator: machine, store: machine, clock: systemClock })
   }
 
   machine(test: Test, name: string, directory = this.repository) {
@@ -362,6 +363,23 @@ t.test('derivations that were collected after the evaluation are evaluated once 
   t.match(built.get(dave.derivation), /^\/nix\/store\/.*-dave$/)
 })
 
+for (const name of evaluators) {
+  t.test(`${name}: what was built is kept from the garbage collector until nobody needs it`, { skip }, async (t) => {
+    const workplace = new Workplace(t)
+    workplace.write('text', `${Math.random()}`)
+    const builder = workplace.builder(t, name)
+    const { configurations } = await builder.evaluate(['dave'], noOptions, workplace.events, signal)
+    const dave = configurations.get('dave')
+    if (!dave || dave instanceof Problem) throw new Error('not evaluated')
+    const needed = new AbortController()
+    const built = await builder.build([dave.derivation], workplace.events, needed.signal)
+    const collect = `nix-store --delete ${built.get(dave.derivation)}`
+    t.match(await ssh(name, collect), { code: 1, stderr: 'alive' })
+    needed.abort()
+    await seen('it is let go', async () => (await ssh(name, collect)).code === 0)
+  })
+}
+
 for (const name of ['forge', 'grace']) {
   t.test(`${name}: a private input that only this machine's git can fetch`, { skip }, async (t) => {
     const workplace = new Workplace(t)
@@ -488,7 +506,7 @@ for (const [evaluator, store] of [
       const workplace = new Workplace(t)
       workplace.write('text', `${Math.random()}`)
       const [from, to] = [workplace.machine(t, evaluator), workplace.machine(t, store)]
-      const builder = builderOf('both', from, to)
+      const builder = builderOf('both', { evaluator: from, store: to, clock: systemClock })
       const { configurations } = await builder.evaluate(['dave'], noOptions, workplace.events, signal)
       const dave = configurations.get('dave')
       if (!dave || dave instanceof Problem) throw new Error('not evaluated')
