@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { keysProgram } from '../../lib/keys/program.ts'
+import { Bench, withSshd } from '../edge/sshd.ts'
 
 const directory = new URL('../../lib/keys/host/', import.meta.url)
 const parts = new Map(readdirSync(directory).map((name) => [name, readFileSync(new URL(name, directory), 'utf8')]))
@@ -86,20 +87,37 @@ t.test('a block that has lost its end is left alone, with all that follows it', 
   )
 })
 
-t.test('an ssh that did not get as far as asking is no answer', async (t) => {
+t.test('a key is accepted when ssh says so, and by no exit code', async (t) => {
   const answer = (shell: string, code: number, said = '') =>
     run(
       shell,
       `home=${home}\n${functions}\nas_account() { echo '${said}' >&2; return ${code}; }\naccepts /key 22 /dev/null`,
     ).trim()
+  const letIn = 'Authenticated to eu.nixbuild.net ([10.0.0.1]:22) using "publickey".'
   for (const shell of shells) {
-    for (const code of [124, 125, 126, 127, 128, 130, 137, 143, 199, 200, 254]) {
+    for (const code of [0, 1, 2, 100, 124, 126, 127, 137, 254]) {
       t.match(answer(shell, code), /^unreachable /, `${shell}: ${code}`)
+      t.equal(answer(shell, code, letIn), 'yes', `${shell}: ${code}`)
     }
-    for (const code of [0, 1, 2, 100, 123]) t.equal(answer(shell, code), 'yes', `${shell}: ${code}`)
+    t.match(answer(shell, 1, 'setpriv: setresuid failed'), /^unreachable setpriv: /)
     t.equal(answer(shell, 255, 'Permission denied (publickey).'), 'refused')
+    t.match(answer(shell, 255, 'Host key verification failed.'), /^host-key /)
     t.match(answer(shell, 255, 'No route to host'), /^unreachable No route/)
   }
+})
+
+t.test('a real ssh says whether it was let in', withSshd, async (t) => {
+  const bench = new Bench(t)
+  const [own, stranger] = [bench.key('id'), bench.key('stranger')]
+  const sshd = await bench.sshd()
+  const right = bench.know('known', `[localhost]:${sshd.port}`, sshd.hostKey('ed25519'))
+  const wrong = bench.know('wrong', `[localhost]:${sshd.port}`, bench.publicKey('stranger'))
+  const answer = (key: string, known: string, port = sshd.port) =>
+    run('/bin/sh', `home=${home}\n${functions}\nservice=localhost\naccepts ${key} ${port} ${known}`).trim()
+  t.equal(answer(own, right), 'yes')
+  t.equal(answer(stranger, right), 'refused')
+  t.match(answer(own, wrong), /^host-key /)
+  t.match(answer(own, right, 1), /^unreachable .*Connection refused/)
 })
 
 t.test('the form of a key is told from its file alone', async (t) => {
