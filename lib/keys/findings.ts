@@ -79,6 +79,10 @@ function configurationFindings({ account, home, file, ssh }: AccountKey, port: n
     const text = 'ServerAliveInterval 60 and IPQoS throughput are not set, without which long builds break off'
     findings.push(found('options', text, mend))
   }
+  if (ssh.isBlockOpen) {
+    const text = `the block in ${home}/.ssh/config has no \`Match all\` at its end: what follows holds for ${nixbuildHost} alone`
+    findings.push(found('block', text))
+  }
   if (ssh.port !== port) findings.push(found('port', `ssh as ${account} uses port ${ssh.port}, not ${port}`, mend))
   if (ssh.pinnedIn.length === 0) {
     const [wrong] = ssh.otherHostKeyIn

@@ -52,6 +52,8 @@ export interface SshView {
   /** those of them that have the right host key, or another one */
   readonly pinnedIn: readonly string[]
   readonly otherHostKeyIn: readonly string[]
+  /** the block that was put there takes in what follows it, which was meant for every host */
+  readonly isBlockOpen: boolean
   /** the account's own configuration is a link into the Nix store */
   readonly isInStore: boolean
 }
@@ -127,6 +129,7 @@ function accountKeyOf(account: string, facts: Facts): AccountKey {
       knownHostsFiles: factsOf(facts, 'known-hosts-file'),
       pinnedIn: factsOf(facts, 'pinned'),
       otherHostKeyIn: factsOf(facts, 'other-host-key'),
+      isBlockOpen: fact('block') === 'open',
       isInStore: fact('configuration-rule') === 'store',
     },
   }

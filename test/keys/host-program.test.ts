@@ -67,6 +67,29 @@ t.test('what stood in front of every Host holds for every host afterwards', asyn
   }
 })
 
+t.test('a block without its last word is told of where text follows, and written anew', async (t) => {
+  const file = `${home}/.ssh/config`
+  const [begins, ends] = ['# deploy keys: begin', '# deploy keys: end']
+  for (const shell of shells) {
+    const isOpen = (text: string) => {
+      writeFileSync(file, text)
+      return run(shell, `home=${home}\n${functions}\nif block_is_open; then echo open; fi`) === 'open\n'
+    }
+    t.equal(isOpen(`${begins}\nHost b\n${ends}\n`), false, 'nothing follows')
+    t.equal(isOpen(`${begins}\nHost b\n${ends}\n\n# nothing\n`), false)
+    t.equal(isOpen(`${begins}\nHost b\nMatch all\n${ends}\nConnectTimeout 7\n`), false)
+    t.equal(isOpen('ConnectTimeout 7\n'), false)
+    t.equal(isOpen(`${begins}\nHost b\n${ends}\nConnectTimeout 7\n`), true)
+    const script = `home=${home} account=me key=$home/.ssh/nixbuild
+${functions}
+describe_configuration() { printf '%s\n' "identity $key" 'identities-only yes' 'alive 60' 'ipqos throughput' 'port 22'; }
+install_configuration 22`
+    t.match(run(shell, script), /^did me: .*has a block/)
+    t.match(readFileSync(file, 'utf8'), `Match all\n${ends}\nConnectTimeout 7\n`)
+    t.equal(run(shell, script), '', 'once')
+  }
+})
+
 t.test('a block that has lost its end is left alone, with all that follows it', async (t) => {
   const file = `${home}/.ssh/config`
   for (const shell of shells) {

@@ -1,9 +1,13 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import t from 'tap'
 import { findingsOf } from '../../lib/keys/findings.ts'
 import { nixosModule } from '../../lib/keys/module.ts'
 import { parseAnswer } from '../../lib/keys/program.ts'
 import { commentFor, isDaemons, keyHostOf } from '../../lib/keys/state.ts'
 import { explain } from '../../lib/keys/why.ts'
+
+const withSsh = spawnSync('ssh', ['-V']).error === undefined ? {} : { skip: 'no ssh on this machine' }
 
 const sound: Readonly<Record<string, string>> = {
   home: '/root',
@@ -67,6 +71,7 @@ t.test('each state has a name of its own', async (t) => {
     [{ 'identities-only': 'no' }, ['other-identities']],
     [{ alive: '0' }, ['options']],
     [{ port: '2223' }, ['port']],
+    [{ block: 'open' }, ['block']],
     [{ pinned: '' }, ['no-host-key']],
     [{ pinned: '', 'other-host-key': '/root/.ssh/known_hosts' }, ['other-host-key']],
     [{ 'configuration-error': 'Bad owner or permissions on /root/.ssh/config' }, ['configuration']],
@@ -89,6 +94,15 @@ t.test('whose key the daemon uses', async (t) => {
   t.match(connections[0], { as: 'root', keys: ['/home/me/.ssh/nixbuild', '/root/.ssh/nixbuild'] })
   t.same(connections[0]?.knownHosts, ['the host key in that line itself'])
   t.match(notNeeded[0], "the daemon is given /home/me/.ssh/nixbuild and does not look for root's own key")
+})
+
+t.test('what follows the module in the configuration of ssh holds for every host', withSsh, async (t) => {
+  const module = nixosModule('dave', hostWith(), { port: 22, hostKey: 'ssh-ed25519 AAAA' })
+  const [, block = ''] = /extraConfig = ''\n([\s\S]*?)\n {2}'';/.exec(module) ?? []
+  const file = join(t.testdir({ config: `${block}\nConnectTimeout 7\n` }), 'config')
+  for (const name of ['eu.nixbuild.net', 'dave']) {
+    t.match(execFileSync('ssh', ['-G', '-F', file, name], { encoding: 'utf8' }), /^connecttimeout 7$/m, name)
+  }
 })
 
 t.test('comments and the module can hold whatever a host is called', async (t) => {

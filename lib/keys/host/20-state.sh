@@ -44,6 +44,17 @@ describe_key() {
   echo "fingerprint $(printf '%s\n' "$public" | ssh-keygen -lf /dev/stdin | cut -d ' ' -f 2)"
 }
 
+# Whether our block has no `Match all` at its end, and so takes in what follows it.
+block_is_open() {
+  as_account cat "$home/.ssh/config" 2> /dev/null | awk -v begins="$begins" -v ends="$ends" '
+    $0 == begins { open = 1; next }
+    open && tolower($0) ~ /^[ \t]*match[ \t]+all[ \t]*$/ { open = 0 }
+    $0 == ends { after = open; next }
+    after && NF > 0 && $1 !~ /^#/ { found = 1 }
+    END { exit !found }
+  '
+}
+
 # The configuration of ssh as this account's ssh reads it, for the name that Nix gives it.
 describe_configuration() { # TYPE BODY
   if ! configuration=$(as_account ssh -G "$service" 2>&1); then
@@ -64,6 +75,7 @@ describe_configuration() { # TYPE BODY
       tolower($1) == "hostname" && tolower($2) == service { print "alias " patterns }
     ' "$file" 2> /dev/null
   done
+  if block_is_open; then echo "block open"; fi
   if is_in_store "$home/.ssh/config"; then echo "configuration-rule store"; fi
   name=$(known_name "$(printf '%s\n' "$configuration" | awk '$1 == "port" { print $2 }')")
   for file in $(printf '%s\n' "$configuration" | sed -n 's/^userknownhostsfile //p; s/^globalknownhostsfile //p'); do

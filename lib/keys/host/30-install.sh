@@ -65,6 +65,7 @@ is_configured() { # PORT
   for fact in "identity $key" 'identities-only yes' 'alive 60' 'ipqos throughput' "port $1"; do
     printf '%s\n' "$facts" | grep -qxF "$fact" || return 1
   done
+  ! block_is_open
 }
 
 # Takes the block out of the account's configuration and puts this one in front: the first value that ssh reads counts.
