@@ -120,7 +120,6 @@ interface Accepted {
   readonly said: string
 }
 
-/** `suffix` of the key's file: `.next` or `.old` in a rotation, `.unusable` of one that was set aside. */
 async function acceptances(
   { asking, service }: Place,
   accounts: readonly string[],
@@ -178,9 +177,9 @@ export const installKeys = (host: Host, patience: Patience, tools: Tools): Promi
     const accepted = await acceptances(place, accountsOf(place))
     for (const [account, { acceptance }] of accepted) {
       if (acceptance !== 'refused') continue
-      const publicKey = await publicKeyOf(place, account)
-      if (publicKey === undefined) continue
-      const end = await change(place, 'add', { account, publicKey, suffix: '' }, patience)
+      const key = await keyOn(place, account, '')
+      if (key === undefined) continue
+      const end = await change(place, 'add', key, patience)
       did.push(...end.did)
       couldNot.push(...end.couldNot)
       if (end.couldNot.length === 0) accepted.set(account, { acceptance: 'yes', said: '' })
@@ -193,7 +192,7 @@ const pinned = (hostKey: string) => hostKey.split(' ').slice(0, 2)
 interface Key {
   readonly account: string
   readonly publicKey: string
-  /** of the file on the host */
+  /** of its file: `.next` or `.old` in a rotation, `.unusable`, `.unusable.2`, … of those that were set aside */
   readonly suffix: string
 }
 
@@ -233,14 +232,17 @@ const unasked = (account: string, { said }: Accepted): Undone => ({
   mend: 'the key was left as it is: try once more when the service can be reached from there',
 })
 
-async function publicsOf({ asking }: Place, account: string) {
+/** Of all that an account has: in place, to come, gone, set aside. */
+async function keysOn({ asking }: Place, account: string): Promise<Key[]> {
   const answer = await askHost(asking, 'publics', account)
-  const facts = answer.accounts.get(account) ?? []
-  const of = (which: string) => factOf(facts, `public.${which}`)
-  return { now: of('now'), next: of('next'), old: of('old'), unusable: of('unusable') }
+  return factsOf(answer.accounts.get(account) ?? [], 'public').map((text) => {
+    const [, suffix = '', publicKey = ''] = /^(\S+) (.*)$/.exec(text) ?? []
+    return { account, publicKey, suffix: suffix === '-' ? '' : suffix }
+  })
 }
 
-const publicKeyOf = async (place: Place, account: string) => (await publicsOf(place, account)).now
+const keyOn = async (place: Place, account: string, suffix: string): Promise<Key | undefined> =>
+  (await keysOn(place, account)).find((key) => key.suffix === suffix)
 
 // --- verifying
 
@@ -337,10 +339,11 @@ async function rotateKey(place: Place, key: AccountKey, patience: Patience): Pro
   did.push(...made.did)
   if (made.couldNot.length > 0) return { did, couldNot: made.couldNot, verified: [] }
 
-  const { next, old: begun } = await publicsOf(place, account)
-  if (next === undefined && begun === undefined) return stopped('no new key could be made')
+  const next = await keyOn(place, account, '.next')
+  if (next === undefined && (await keyOn(place, account, '.old')) === undefined)
+    return stopped('no new key could be made')
   if (next !== undefined) {
-    const end = await ensure(place, 'add', { account, publicKey: next, suffix: '.next' }, patience)
+    const end = await ensure(place, 'add', next, patience)
     did.push(...end.did)
     if (end.couldNot.length > 0) return { did, couldNot: end.couldNot, verified: [] }
   }
@@ -364,9 +367,9 @@ async function rotateKey(place: Place, key: AccountKey, patience: Patience): Pro
     if (back.couldNot.length > 0) return { did, couldNot: back.couldNot, verified }
     return stopped(`${failed}: the old one is in its place again`, again, verified)
   }
-  const { old } = await publicsOf(place, account)
+  const old = await keyOn(place, account, '.old')
   if (old !== undefined) {
-    const end = await ensure(place, 'remove', { account, publicKey: old, suffix: '.old' }, patience)
+    const end = await ensure(place, 'remove', old, patience)
     did.push(...end.did)
     if (end.couldNot.length > 0) return { did, couldNot: end.couldNot, verified }
   }
@@ -392,16 +395,9 @@ export const revokeKeys = (host: Host, patience: Patience, tools: Tools): Promis
         })
         continue
       }
-      const { now, next, old, unusable } = await publicsOf(place, account)
       let isForgotten = true
-      for (const [suffix, publicKey] of [
-        ['', now],
-        ['.next', next],
-        ['.old', old],
-        ['.unusable', unusable],
-      ] as const) {
-        if (publicKey === undefined) continue
-        const end = await ensure(place, 'remove', { account, publicKey, suffix }, patience)
+      for (const key of await keysOn(place, account)) {
+        const end = await ensure(place, 'remove', key, patience)
         did.push(...end.did)
         couldNot.push(...end.couldNot)
         isForgotten &&= end.couldNot.length === 0

@@ -16,7 +16,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { type KeysReport, revokeKeys, rotateKeys } from '../../lib/deployment/keys.ts'
+import { installKeys, type KeysReport, revokeKeys, rotateKeys } from '../../lib/deployment/keys.ts'
 import type { Tools } from '../../lib/deployment/tools.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
 import type { Host } from '../../lib/inventory/inventory.ts'
@@ -105,6 +105,7 @@ verify_build() {
     set,
     unset: (name: string) => rmSync(state(name), { force: true }),
     files: () => readdirSync(join(root, '.ssh')).filter((name) => /^nixbuild/.test(name) && !/\.pub$/.test(name)),
+    install: () => tell(installKeys(host, { waitMs: 0 }, tools)),
     rotate: () => tell(rotateKeys(host, { waitMs: 0, maxAgeMs: undefined }, tools)),
     revoke: () => tell(revokeKeys(host, { waitMs: 0 }, tools)),
   }
@@ -240,13 +241,18 @@ t.test('a key that something else puts there stays in the account', async (t) =>
   t.ok(statSync(key).isFile())
 })
 
-t.test('a key that was set aside is revoked with the others', async (t) => {
-  const { key, known, remember, makeKey, revoke, files } = place(t)
-  makeKey(`${key}.unusable`, 'secret')
-  const [, publicKey = ''] = readFileSync(`${key}.unusable.pub`, 'utf8').split(' ')
-  // The new key's is in its place.
-  rmSync(`${key}.unusable.pub`)
-  remember(...known(), publicKey)
+t.test('keys that were set aside are revoked with the others, each of them', async (t) => {
+  const { key, known, remember, install, revoke, files } = place(t)
+  const lock = (file: string) => execFileSync('ssh-keygen', ['-q', '-p', '-P', '', '-N', 'secret', '-f', file])
+  const bodies = [bodyOf(key)]
+  for (const name of ['nixbuild.unusable', 'nixbuild.unusable.2']) {
+    lock(key)
+    t.match((await install()).did.join(), `${name}, and stays in the account`)
+    bodies.push(bodyOf(key))
+  }
+  t.same(files(), ['nixbuild', 'nixbuild.unusable', 'nixbuild.unusable.2'])
+  t.same(known().sort(), [...bodies].sort())
+  remember(...known(), 'AAAAanother')
   t.match(await revoke(), { couldNot: [] })
-  t.same([known(), files()], [[], []])
+  t.same([known(), files()], [['AAAAanother'], []])
 })

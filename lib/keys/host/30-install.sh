@@ -14,10 +14,28 @@ make_key() { # FILE COMMENT
   ' sh "$1" "$2"
 }
 
-# A key that can't be used stays beside the new one, under another name.
+# What follows the key's name in those of keys that were set aside: .unusable, .unusable.2, …
+unusable_suffixes() {
+  for file in "$key.unusable" "$key.unusable."*; do
+    suffix=${file#"$key"}
+    case $suffix in
+      .unusable | .unusable.[0-9] | .unusable.[0-9][0-9]) [ ! -e "$file" ] || echo "$suffix" ;;
+    esac
+  done
+}
+
+# A key that can't be used stays beside the new one, under a name that no other one has: the account may know them all.
 replace_key() { # COMMENT WHY
-  as_account mv -f "$key" "$key.unusable" && make_key "$key" "$1" &&
-    did "$2: a new key in its place; the other is $key.unusable, and stays in the account until the keys are revoked"
+  aside=$key.unusable number=1
+  while [ -e "$aside" ] || [ -L "$aside" ]; do
+    number=$((number + 1)) aside=$key.unusable.$number
+    if [ $number -gt 99 ]; then
+      could_not "$2, and too many were set aside: \`deploy keys revoke\` takes them away"
+      return
+    fi
+  done
+  as_account mv "$key" "$aside" && make_key "$key" "$1" &&
+    did "$2: a new key in its place; the other is $aside, and stays in the account until the keys are revoked"
 }
 
 # By the directory itself: a link in the way of a name leads nowhere then.

@@ -42,7 +42,9 @@ acceptance() { # PORT TYPE BODY SUFFIX ACCOUNT..; SUFFIX: of the file, or -
       trap - EXIT
       enter "$one" && [ -e "$key$suffix" ] || exit 0
       answer=$(accepts "$key$suffix" "$port" "$known_hosts")
-      if [ "$suffix $answer" = '.unusable refused' ] && knows "$key$suffix" "$port" "$known_hosts"; then answer=yes; fi
+      case $suffix=$answer in
+        .unusable*=refused) ! knows "$key$suffix" "$port" "$known_hosts" || answer=yes ;;
+      esac
       printf 'account %s\naccepted %s\n' "$one" "$answer"
     ) &
   done

@@ -57,7 +57,9 @@ drop_old() { # ACCOUNT
 forget() { # ACCOUNT
   enter "$1" || exit 1
   if [ -L "$key" ]; then could_not "$key is a link to $(readlink -f "$key"): take it away where it comes from"; return; fi
-  if as_account rm -f "$key" "$key.pub" "$key.next" "$key.next.pub" "$key.old" "$key.unusable"; then
+  set -- "$key" "$key.pub" "$key.next" "$key.next.pub" "$key.old"
+  for file in $(unusable_suffixes); do set -- "$@" "$key$file"; done
+  if as_account rm -f "$@"; then
     did "key deleted: $key"
   else
     could_not "$key could not be deleted"
@@ -72,10 +74,10 @@ publics() { # ACCOUNT..
   for one; do
     echo "account $one"
     enter "$one" || continue
-    for suffix in '' .next .old .unusable; do
-      public=$(public_of "$key$suffix")
-      [ -n "$public" ] || [ "$suffix" != .unusable ] || public=$(locked_public_of "$key$suffix")
-      [ -z "$public" ] || echo "public${suffix:-.now} $(plain "$public")"
+    for suffix in - .next .old $(unusable_suffixes); do
+      public=$(public_of "$key${suffix#-}")
+      case $suffix=$public in .unusable*=) public=$(locked_public_of "$key$suffix") ;; esac
+      [ -z "$public" ] || echo "public $suffix $(plain "$public")"
     done
   done
   echo end
