@@ -4,7 +4,7 @@ import type { Host, Inventory } from '../inventory/inventory.ts'
 import { changeAccount, commandFor, tookOf, within } from '../keys/account.ts'
 import { type Acceptance, acceptanceFinding, type Finding, findingsOf } from '../keys/findings.ts'
 import { type Answer, askHost, factOf, factsOf } from '../keys/program.ts'
-import { type AccountKey, type Asking, commentFor, isDaemons, type KeyHost, readKeys } from '../keys/state.ts'
+import { type AccountKey, type Asking, commentFor, isDaemons, type KeyHost, keyOwner, readKeys } from '../keys/state.ts'
 import { nixbuildHost, nixbuildHostKey } from '../nix/nixbuild.ts'
 import { Problem } from '../problem.ts'
 import type { OutcomeKind } from './outcome.ts'
@@ -331,7 +331,10 @@ async function rotateKey(place: Place, key: AccountKey, patience: Patience): Pro
     couldNot: [{ text: `${account}: ${text}`, mend }],
     verified,
   })
-  if (key.form !== 'ok') return stopped('there is no usable key to change', `deploy keys install ${host.name}`)
+  if (key.form !== 'ok') {
+    const why = findingsOf(host.name, key, place.service).find(({ code }) => code === key.form)
+    return stopped(`there is no usable key to change: ${why?.text ?? key.form}`, why?.mend)
+  }
 
   progress(place, `making a new key for ${account}`)
   const comment = commentFor(host.name, account, tools.clock.now())
@@ -387,7 +390,14 @@ export const revokeKeys = (host: Host, patience: Patience, tools: Tools): Promis
     const did: string[] = []
     const couldNot: Undone[] = []
     const state = await readKeys(place.asking, { accounts: accountsOf(place), hostKey: place.service.hostKey })
-    for (const { account, file, link } of state.accounts) {
+    for (const { account, file, form, link } of state.accounts) {
+      if (form === 'no-account') {
+        couldNot.push({
+          text: `${account}: there is no such account on the host: should it have had a key, nixbuild.net still knows it`,
+          mend: `ssh ${nixbuildHost} shell: the comment of its key begins with ${keyOwner(host.name, account)}; then leave ${account} out of nixbuildKeys in hosts.yaml`,
+        })
+        continue
+      }
       if (link !== undefined) {
         couldNot.push({
           text: `${account}: ${file} is a link to ${link}, and the key stays in the account`,

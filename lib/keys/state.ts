@@ -137,7 +137,11 @@ function accountKeyOf(account: string, facts: Facts): AccountKey {
 
 /** `host:account:2026-11-26`, the comment of keys that are made here. */
 export const commentFor = (host: string, account: string, now: Date): string =>
-  [host, account, now.toISOString().slice(0, 10)].map((part) => part.replaceAll(/[^A-Za-z0-9_.-]/g, '_')).join(':')
+  `${keyOwner(host, account)}:${now.toISOString().slice(0, 10)}`
+
+/** `host:account`, by which whoever looks at an account at nixbuild.net knows whose a key is. */
+export const keyOwner = (host: string, account: string): string =>
+  [host, account].map((part) => part.replaceAll(/[^A-Za-z0-9_.-]/g, '_')).join(':')
 
 function dayMade(publicKey: string): number | undefined {
   const day = /:(\d{4}-\d\d-\d\d)$/.exec(publicKey)?.[1]

@@ -31,7 +31,7 @@ const bodyOf = (file: string) =>
   execFileSync('ssh-keygen', ['-y', '-P', '', '-f', file], { encoding: 'utf8' }).split(' ')[1] ?? ''
 
 /** root's key and an account at a service that knows it. `state`: files by which the service is told what to do. */
-function place(t: Test) {
+function place(t: Test, nixbuildKeys: readonly string[] = ['root']) {
   const root = mkdtempSync(join(tmpdir(), 'deploy-keys-story-'))
   t.teardown(() => rmSync(root, { recursive: true }))
   const state = (name: string) => join(root, name)
@@ -47,7 +47,7 @@ function place(t: Test) {
     writeFileSync(state('known'), bodies.map((one) => `${one}\n`).join(''))
   remember(bodyOf(key))
   const service = `
-getent() { echo "root:x:$(id -u):$(id -g)::${root}:/bin/sh"; }
+getent() { [ "$3" = root ] || return 2; echo "root:x:$(id -u):$(id -g)::${root}:/bin/sh"; }
 as_account() { env HOME="$home" "$@" < /dev/null; }
 with_known_hosts() { known_hosts=/dev/null; }
 read_settings() { settings='system = x86_64-linux'; }
@@ -90,7 +90,7 @@ verify_build() {
       login: async () => ({ run, open: () => Promise.reject(new Problem('no shell')), close: async () => {} }),
     },
   } as unknown as Tools
-  const host = { name: 'dave', destination: 'dave', elevation: 'none', nixbuildKeys: ['root'] } as unknown as Host
+  const host = { name: 'dave', destination: 'dave', elevation: 'none', nixbuildKeys } as unknown as Host
   const tell = async (story: Promise<{ seen: KeysReport | Problem }>) => {
     const { seen } = await story
     if (seen instanceof Problem) throw seen
@@ -255,4 +255,14 @@ t.test('keys that were set aside are revoked with the others, each of them', asy
   remember(...known(), 'AAAAanother')
   t.match(await revoke(), { couldNot: [] })
   t.same([known(), files()], [['AAAAanother'], []])
+})
+
+t.test('an account that is no more is told, and stops no other one', async (t) => {
+  const { key, known, install, rotate, revoke, files } = place(t, ['gone', 'root'])
+  const before = bodyOf(key)
+  t.match((await install()).couldNot, [{ text: 'gone: there is no such account' }])
+  t.match((await rotate()).couldNot, [{ text: /^gone: .*no such account/, mend: /leave it out of nixbuildKeys/ }])
+  t.not(bodyOf(key), before)
+  t.match((await revoke()).couldNot, [{ text: /^gone: .*still knows it/, mend: /begins with dave:gone;/ }])
+  t.same([known(), files()], [[], []])
 })

@@ -4,6 +4,12 @@
 did() { echo "did $account: $(plain "$*")"; }
 could_not() { echo "could-not $account: $(plain "$*")"; }
 
+enter_known() { # ACCOUNT; fails and says so where there is no such account
+  ! enter "$1" || return 0
+  could_not 'there is no such account'
+  return 1
+}
+
 # FILE is there, whole, with its public half, or not at all.
 make_key() { # FILE COMMENT
   as_account sh -c '
@@ -152,13 +158,10 @@ install_keys() { # PORT TYPE BODY (ACCOUNT COMMENT)..
   port=$1 type=$2 body=$3
   shift 3
   while [ $# -ge 2 ]; do
-    if enter "$1"; then
+    if enter_known "$1"; then
       install_key "$2"
       install_configuration "$port"
       pin_host_key "$port" "$type" "$body"
-    else
-      account=$1
-      could_not 'there is no such account'
     fi
     shift 2
   done
