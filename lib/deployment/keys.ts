@@ -3,8 +3,9 @@ import { nixbuildAccount } from '../builders/nixbuild.ts'
 import type { Host, Inventory } from '../inventory/inventory.ts'
 import { changeAccount, commandFor, tookOf, within } from '../keys/account.ts'
 import { type Acceptance, acceptanceFinding, type Finding, findingsOf } from '../keys/findings.ts'
-import { type Answer, askHost, factOf, factsOf } from '../keys/program.ts'
-import { type AccountKey, type Asking, commentFor, isDaemons, type KeyHost, keyOwner, readKeys } from '../keys/state.ts'
+import { lockKeys } from '../keys/lock.ts'
+import { type Answer, type Asking, askHost, factOf, factsOf } from '../keys/program.ts'
+import { type AccountKey, commentFor, isDaemons, type KeyHost, keyOwner, readKeys } from '../keys/state.ts'
 import { nixbuildHost, nixbuildHostKey } from '../nix/nixbuild.ts'
 import { Problem } from '../problem.ts'
 import type { OutcomeKind } from './outcome.ts'
@@ -74,6 +75,20 @@ function visit<T>(host: Host, tools: Tools, story: (place: Place) => Promise<T>)
   return see(host, tools, async (machine) => {
     const asking = { machine, program: await tools.keys.program(), signal: tools.signal }
     return story({ host, tools, asking, service: serviceOf(tools.keys.builders) })
+  })
+}
+
+/** The same for what changes keys: one at a time on each host. */
+function visitAlone(host: Host, tools: Tools, what: string, story: (place: Place) => Promise<KeysReport>) {
+  return visit(host, tools, async (place) => {
+    const who = `${tools.who} (deploy keys ${what}, since ${tools.clock.now().toISOString()})`
+    const lock = await lockKeys(place.asking, who, tools.clock)
+    const signal = AbortSignal.any([tools.signal, lock.lost])
+    try {
+      return await story({ ...place, tools: { ...tools, signal }, asking: { ...place.asking, signal } })
+    } finally {
+      await lock.release()
+    }
   })
 }
 
@@ -160,7 +175,7 @@ export interface Patience {
 
 /** Makes and mends keys and what ssh reads, then has the account know them. What is right already is left alone. */
 export const installKeys = (host: Host, patience: Patience, tools: Tools): Promise<Seen<KeysReport>> =>
-  visit(host, tools, async (place) => {
+  visitAlone(host, tools, 'install', async (place) => {
     const { asking, service } = place
     progress(place, 'installing keys')
     const comments = accountsOf(place).flatMap((account) => [
@@ -302,7 +317,7 @@ export interface RotateOptions extends Patience {
 
 /** At any time there is a key that works; what was interrupted goes on. */
 export const rotateKeys = (host: Host, options: RotateOptions, tools: Tools): Promise<Seen<KeysReport>> =>
-  visit(host, tools, async (place) => {
+  visitAlone(host, tools, 'rotate', async (place) => {
     const state = await readKeys(place.asking, { accounts: accountsOf(place), hostKey: place.service.hostKey })
     const did: string[] = []
     const couldNot: Undone[] = []
@@ -386,7 +401,7 @@ async function rotateKey(place: Place, key: AccountKey, patience: Patience): Pro
 
 /** The account forgets the keys, which is shown by their being refused; then they are deleted on the host. */
 export const revokeKeys = (host: Host, patience: Patience, tools: Tools): Promise<Seen<KeysReport>> =>
-  visit(host, tools, async (place) => {
+  visitAlone(host, tools, 'revoke', async (place) => {
     const did: string[] = []
     const couldNot: Undone[] = []
     const state = await readKeys(place.asking, { accounts: accountsOf(place), hostKey: place.service.hostKey })

@@ -1,5 +1,5 @@
 /** The keys of a host's accounts at nixbuild.net, as the host itself sees them. */
-import { type Answer, askHost, type Facts, factOf, factsOf } from './program.ts'
+import { type Answer, type Asking, askHost, type Facts, factOf, factsOf } from './program.ts'
 
 export type KeyForm =
   | 'ok'
@@ -78,8 +78,6 @@ export interface MachineLine {
   /** the line itself brings the host key */
   readonly hasHostKey: boolean
 }
-
-export type Asking = Parameters<typeof askHost>[0]
 
 /** `hostKey`: `ssh-ed25519 AAAA…`, the one to be pinned. Rejects with a Problem. */
 export async function readKeys(

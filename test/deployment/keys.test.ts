@@ -18,6 +18,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { installKeys, type KeysReport, revokeKeys, rotateKeys } from '../../lib/deployment/keys.ts'
 import type { Tools } from '../../lib/deployment/tools.ts'
+import { systemClock } from '../../lib/edge/clock.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
 import type { Host } from '../../lib/inventory/inventory.ts'
 import { keysProgram } from '../../lib/keys/program.ts'
@@ -49,6 +50,7 @@ function place(t: Test, nixbuildKeys: readonly string[] = ['root']) {
   const service = `
 getent() { [ "$3" = root ] || return 2; echo "root:x:$(id -u):$(id -g)::${root}:/bin/sh"; }
 as_account() { env HOME="$home" "$@" < /dev/null; }
+run_directory=${root}/run
 with_known_hosts() { known_hosts=/dev/null; }
 read_settings() { settings='system = x86_64-linux'; }
 body_of() { ssh-keygen -y -P '' -f "$1" < /dev/null | cut -d ' ' -f 2; }
@@ -78,11 +80,14 @@ verify_build() {
     clock: {
       monotonic: () => now,
       now: () => new Date('2026-11-27'),
-      sleep: async (ms: number) => {
+      // What asks the service does not wait; what holds the lock does.
+      sleep: async (ms: number, signal?: AbortSignal) => {
+        if (ms >= 20_000) await systemClock.sleep(ms, signal)
         now += ms
       },
     },
     report: () => {},
+    who: 'me@here',
     signal: new AbortController().signal,
     keys: {
       program: async () => program,
@@ -265,4 +270,14 @@ t.test('an account that is no more is told, and stops no other one', async (t) =
   t.not(bodyOf(key), before)
   t.match((await revoke()).couldNot, [{ text: /^gone: .*still knows it/, mend: /begins with dave:gone;/ }])
   t.same([known(), files()], [[], []])
+})
+
+t.test('where somebody else changes keys, nothing is begun', async (t) => {
+  const { key, known, set, install, rotate, revoke, files } = place(t)
+  const before = [bodyOf(key), known(), files()]
+  set('overrides', 'hold() { echo "held cron@there"; }')
+  for (const story of [install, rotate, revoke]) {
+    await t.rejects(story(), { kind: 'locked', message: 'its keys are being changed by cron@there' })
+  }
+  t.same([bodyOf(key), known(), files()], before)
 })
