@@ -143,6 +143,55 @@ t.test('a real ssh says whether it was let in', withSshd, async (t) => {
   t.match(answer(own, right, 1), /^unreachable .*Connection refused/)
 })
 
+t.test("what works by another key does not count as this key's", withSshd, async (t) => {
+  const bench = new Bench(t)
+  const [own, other, stranger] = [bench.key('id'), bench.key('other'), bench.key('stranger')]
+  const sshd = await bench.sshd({ authorized: ['id', 'other'] })
+  bench.know('known', `[localhost]:${sshd.port}`, sshd.hostKey('ed25519'))
+  const agent = await bench.agent(['other'])
+  /** `verdict`: the exit code of what was tried, and what is said of it; `keys`: as the configuration names them. */
+  const verdict = (file: string, keys: readonly string[], lines = '') => {
+    const identities = keys.map((key) => `IdentityFile ${key}\n`).join('')
+    const config = bench.config(`Port ${sshd.port}\nUserKnownHostsFile @known\n${identities}${lines}`)
+    const script = `export SSH_AUTH_SOCK=${agent}\nhome=${home}\n${functions.replace('unset NIX_REMOTE SSH_AUTH_SOCK', 'unset')}
+code=0 said=fine\nby_its_own ${file} -F ${config} localhost\necho "$code $said"`
+    return run('/bin/sh', script).trim()
+  }
+  t.equal(verdict(own, [own]), '0 fine')
+  t.equal(verdict(own, [stranger, own]), '0 fine', 'one that is refused comes to nothing')
+  t.match(verdict(own, [other, own]), `1 it works, but not by ${own} alone: without an agent, ssh is let in by SHA256:`)
+  t.match(verdict(own, [other, own]), /by SHA256:\S+ \S+other$/)
+  t.match(verdict(stranger, [stranger, own]), /^1 .* by SHA256:\S+ \S+id$/)
+  t.match(verdict(stranger, [stranger], 'IdentitiesOnly yes\n'), /^1 .* by no key$/)
+  t.match(verdict(other, ['none']), /^1 .* by no key$/, 'an agent has it')
+})
+
+t.test('the words of the build hook', async (t) => {
+  const words = (line: string) =>
+    run('/bin/sh', `home=${home} key=/root/.ssh/nixbuild\n${functions}\nhook_words '${line}'`).trim().split('\n')
+  const own = '/root/.ssh/nixbuild'
+  t.same(words('ssh://eu.nixbuild.net x86_64-linux - 100 1'), [own, 'eu.nixbuild.net'])
+  t.same(words('eu.nixbuild.net'), [own, 'eu.nixbuild.net'])
+  t.same(words('ssh-ng://me@eu.nixbuild.net:2223/ x86_64-linux /home/me/k 1'), [
+    '/home/me/k',
+    '-i',
+    '/home/me/k',
+    '-p',
+    '2223',
+    'me@eu.nixbuild.net',
+  ])
+  t.same(words('ssh://nixbuild?ssh-key=/k&compress=true aarch64-linux'), ['/k', '-i', '/k', 'nixbuild'])
+})
+
+t.test('of several lines for the service, one that builds for the host is tried', async (t) => {
+  const line = (...lines: readonly string[]) =>
+    run('/bin/sh', `home=${home}\n${functions}\nsettings='builders = ${lines.join(' ; ')}'\nbuilder_line x86_64-linux`)
+  t.match(line('ssh://eu.nixbuild.net aarch64-linux /a', 'ssh://eu.nixbuild.net i686-linux,x86_64-linux /b'), / \/b\n$/)
+  t.match(line('ssh://eu.nixbuild.net aarch64-linux /a', 'ssh://forge x86_64-linux /b'), / \/a\n$/)
+  t.match(line('eu.nixbuild.net'), /^eu\.nixbuild\.net\n$/)
+  t.equal(line('ssh://forge x86_64-linux').trim(), '')
+})
+
 t.test('the form of a key is told from its file alone', async (t) => {
   const key = `${home}/.ssh/nixbuild`
   const form = (shell: string, change: string) => {

@@ -110,6 +110,18 @@ test('keys are made on the host, registered, and each tried as the one who uses 
     "the hook's key is root's",
   )
   t.equal(seen.filter(({ client }) => client !== lab.address('dave')).length, 0)
+
+  // A key that works is no proof of another one.
+  const config = await stage.inside('dave', 'cat /root/.ssh/config')
+  const other = (await stage.inside('dave', 'cat /root/.ssh/id_ed25519.pub')).trim()
+  await stage.inside('standin', `echo '${other}' >> ${account}/ssh-keys`)
+  await stage.inside('dave', "sed -i '1i Host *\\n  IdentityFile /root/.ssh/id_ed25519' /root/.ssh/config")
+  const byAnother = await keys('verify')
+  t.match(byAnother, { code: 1, verified: [{ account: 'root', works: false }, { works: true }] })
+  t.match(byAnother.verified[0]?.said, /not by \/root\/\.ssh\/nixbuild alone: .* \/root\/\.ssh\/id_ed25519$/)
+  await lab.inside('dave', 'cat > /root/.ssh/config', { input: config })
+  await stage.inside('standin', `sed -i '$d' ${account}/ssh-keys`)
+
   const publics = await keys('show')
   t.same(
     publics.keys,

@@ -11,6 +11,10 @@ locked_public_of() { # FILE
   as_account ssh-keygen -e -f "$1" 2> /dev/null | ssh-keygen -i -f /dev/stdin 2> /dev/null
 }
 
+fingerprint_of() { # PUBLIC-KEY
+  printf '%s\n' "$1" | ssh-keygen -lf /dev/stdin 2> /dev/null | cut -d ' ' -f 2
+}
+
 form_of() { # FILE
   case $(public_of "$1") in
     ssh-ed25519\ *) echo ok; return ;;
@@ -41,7 +45,7 @@ describe_key() {
   [ "$form" = ok ] || return 0
   public=$(public_of "$key")
   echo "public $(plain "$public")"
-  echo "fingerprint $(printf '%s\n' "$public" | ssh-keygen -lf /dev/stdin | cut -d ' ' -f 2)"
+  echo "fingerprint $(fingerprint_of "$public")"
 }
 
 # Whether our block has no `Match all` at its end, and so takes in what follows it.
