@@ -1,0 +1,32 @@
+/** For a deployment and for the doctor. */
+import type { Host } from '../../inventory/inventory.ts'
+import { type Finding, findingsOf } from '../../keys/findings.ts'
+import { readKeys } from '../../keys/state.ts'
+import type { Machine } from '../../machine/machine.ts'
+import { Problem } from '../../problem.ts'
+import type { Tools } from '../tools.ts'
+import { serviceOf } from './place.ts'
+
+/** What is wrong with the keys of a host, by account, as far as the host itself can tell. In one question. */
+export async function brokenKeys(host: Host, tools: Tools, machine: Machine): Promise<Map<string, readonly Finding[]>> {
+  const service = serviceOf(tools.keys.builders)
+  const asking = { machine, program: await tools.keys.program(), signal: tools.signal }
+  const { accounts } = await readKeys(asking, { accounts: host.nixbuildKeys, hostKey: service.hostKey })
+  return new Map(accounts.map((key) => [key.account, findingsOf(host.name, key, service)]))
+}
+
+/** A key that is broken stops no deployment, and is told. */
+export async function warnOfKeys(host: Host, tools: Tools, machine: Machine): Promise<void> {
+  if (host.nixbuildKeys.length === 0) return
+  const warn = (text: string) => tools.report({ kind: 'warning', host: host.name, text })
+  try {
+    for (const [account, [first, ...more]] of await brokenKeys(host, tools, machine)) {
+      if (!first) continue
+      const others = more.length > 0 ? ` (and ${more.length} more)` : ''
+      warn(`nixbuild.net key of ${account}: ${first.text}${others}: ${first.mend}`)
+    }
+  } catch (error) {
+    if (!(error instanceof Problem) || tools.signal.aborted) throw error
+    warn(`nixbuild.net keys: ${error.message}`)
+  }
+}
