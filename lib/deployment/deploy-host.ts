@@ -70,9 +70,9 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
   story.onPreflight?.(state)
   gathered.running = state.running
   gathered.bootId = state.bootId
-  await warnOfKeys(host, tools, await session.machine(tools.signal))
 
-  const toplevel = await story.toplevel(state)
+  const lookAtKeys = async () => warnOfKeys(host, tools, await session.machine(tools.signal))
+  const [toplevel] = await Promise.all([story.toplevel(state), lookAtKeys()])
   if (toplevel instanceof Problem) throw toplevel
   gathered.toplevel = toplevel.path
   tools.signal.throwIfAborted()

@@ -16,6 +16,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { brokenKeys, warnOfKeys } from '../../lib/deployment/keys/broken.ts'
 import { installKeys, revokeKeys, rotateKeys } from '../../lib/deployment/keys/index.ts'
 import type { KeysReport } from '../../lib/deployment/keys/report.ts'
 import type { Tools } from '../../lib/deployment/tools.ts'
@@ -113,6 +114,16 @@ verify_build() {
     files: () => readdirSync(join(root, '.ssh')).filter((name) => /^nixbuild/.test(name) && !/\.pub$/.test(name)),
     install: () => tell(installKeys(host, { waitMs: 0 }, tools)),
     rotate: () => tell(rotateKeys(host, { waitMs: 0, maxAgeMs: undefined }, tools)),
+    /** what a deployment says, and what the doctor finds */
+    warn: async () => {
+      const machine = localMachine({ name: 'dave', elevation: 'none' })
+      const told: string[] = []
+      const report: Tools['report'] = (event) => void (event.kind === 'warning' && told.push(event.text))
+      await warnOfKeys(host, { ...tools, report }, machine)
+      const found = await brokenKeys(host, tools, machine)
+      await machine.close()
+      return { told, codes: found.get('root')?.map(({ code }) => code) ?? [] }
+    },
     revoke: () => tell(revokeKeys(host, { waitMs: 0 }, tools)),
   }
 }
@@ -282,3 +293,27 @@ t.test('where somebody else changes keys, nothing is begun', async (t) => {
   }
   t.same([bodyOf(key), known(), files()], before)
 })
+
+t.test(
+  'a deployment and the doctor see that the service has forgotten a key, and that it cannot be asked',
+  async (t) => {
+    const { remember, known, set, unset, warn } = place(t)
+    // What ssh reads for this account comes from the computer that runs the tests.
+    const ofItself = (await warn()).codes
+    t.notOk(ofItself.includes('refused'))
+    remember()
+    t.match(await warn(), { codes: [...ofItself, 'refused'] })
+    set(
+      'overrides',
+      'describe_configuration() { printf "%s\\n" "identity $key" "identities-only yes" "alive 60" "ipqos throughput" "port 22" "pinned x"; }',
+    )
+    t.match(await warn(), {
+      told: ['nixbuild.net key of root: nixbuild.net does not know the key: deploy keys install dave'],
+      codes: ['refused'],
+    })
+    set('unreachable')
+    t.match(await warn(), { told: [], codes: ['unreachable'] }, 'which breaks no key')
+    unset('unreachable')
+    t.same(known(), [])
+  },
+)
