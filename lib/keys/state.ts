@@ -65,6 +65,9 @@ export interface KeyHost {
   /** lines of the daemon's builders that lead to the service */
   readonly builders: readonly MachineLine[]
   readonly substituters: readonly string[]
+  /** files in which root's ssh, the daemon's, finds the right host key, or another one */
+  readonly rootPinnedIn: readonly string[]
+  readonly rootOtherHostKeyIn: readonly string[]
   /** /etc/ssh/ssh_config comes from the NixOS configuration */
   readonly systemRule: 'configuration' | 'hand'
   readonly isNixos: boolean
@@ -75,8 +78,8 @@ export interface MachineLine {
   readonly text: string
   readonly uri: string
   readonly identityFile: string | undefined
-  /** the line itself brings the host key */
-  readonly hasHostKey: boolean
+  /** that the line itself brings: type and body */
+  readonly hostKey: string | undefined
 }
 
 /** `hostKey`: `ssh-ed25519 AAAA…`, the one to be pinned. Rejects with a Problem. */
@@ -93,6 +96,8 @@ export function keyHostOf({ accounts, machine }: Answer): KeyHost {
     system: factOf(machine, 'system') ?? '',
     builders: factsOf(machine, 'builder').map(machineLine),
     substituters: factsOf(machine, 'substituter'),
+    rootPinnedIn: factsOf(machine, 'root-pinned'),
+    rootOtherHostKeyIn: factsOf(machine, 'root-other-host-key'),
     systemRule: factOf(machine, 'system-rule') === 'store' ? 'configuration' : 'hand',
     isNixos: factOf(machine, 'nixos') === 'yes',
   }
@@ -151,8 +156,11 @@ function machineLine(text: string): MachineLine {
   const [uri = '', , identity = '-', , , , , hostKey = '-'] = text.split(/\s+/)
   const inUri = /[?&]ssh-key=([^&]+)/.exec(uri)?.[1]
   const file = identity === '-' || identity === '' ? inUri : identity
-  return { text, uri, identityFile: file, hasHostKey: hostKey !== '-' || uri.includes('base64-ssh-public-host-key=') }
+  const encoded = hostKey === '-' ? /[?&]base64-ssh-public-host-key=([^&]+)/.exec(uri)?.[1] : hostKey
+  return { text, uri, identityFile: file, hostKey: encoded && decoded(encoded) }
 }
+
+const decoded = (base64: string) => Buffer.from(base64, 'base64').toString().trim().split(/\s+/).slice(0, 2).join(' ')
 
 /** The file that the daemon's ssh is given, or the first that root's configuration names. */
 export function daemonFiles({ builders, accounts }: KeyHost): string[] {

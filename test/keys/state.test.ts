@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
-import { findingsOf } from '../../lib/keys/findings.ts'
+import { daemonFindings, findingsOf } from '../../lib/keys/findings.ts'
 import { nixosModule } from '../../lib/keys/module.ts'
 import { parseAnswer } from '../../lib/keys/program.ts'
 import { commentFor, isDaemons, keyHostOf } from '../../lib/keys/state.ts'
@@ -94,6 +94,26 @@ t.test('whose key the daemon uses', async (t) => {
   t.match(connections[0], { as: 'root', keys: ['/home/me/.ssh/nixbuild', '/root/.ssh/nixbuild'] })
   t.same(connections[0]?.knownHosts, ['the host key in that line itself'])
   t.match(notNeeded[0], "the daemon is given /home/me/.ssh/nixbuild and does not look for root's own key")
+})
+
+t.test('whether the daemon knows the host key, whoever the key belongs to', async (t) => {
+  const found = (who: 'root' | 'me', over: Readonly<Record<string, string>>, ...machine: readonly string[]) => {
+    const host = keyHostOf(parseAnswer(answer(over, machine).replace('account root', `account ${who}`)))
+    const [key] = host.accounts
+    return key ? daemonFindings('dave', host, key, { hostKey: 'ssh-ed25519 AAAA right' }).map(({ code }) => code) : []
+  }
+  const home = { home: '/home/me', identity: '/home/me/.ssh/nixbuild' }
+  const line = 'builder ssh://eu.nixbuild.net x86_64-linux /home/me/.ssh/nixbuild 100 1'
+  const with_ = (hostKey: string) => `${line} - - ${Buffer.from(hostKey).toString('base64')}`
+  t.same(found('me', home), [], 'the daemon has no builder there')
+  t.same(found('me', home, line), ['daemon-host-key'])
+  t.same(found('me', home, line, 'root-other-host-key /root/.ssh/known_hosts'), ['daemon-host-key'])
+  t.same(found('me', home, line, 'root-pinned /root/.ssh/known_hosts'), [])
+  t.same(found('me', home, with_('ssh-ed25519 AAAA comment\n')), [], 'the line brings it')
+  t.same(found('me', home, with_('ssh-ed25519 BBBB\n')), ['builder-host-key'])
+  t.same(found('root', {}, 'builder ssh://eu.nixbuild.net'), [], "root's own key tells of it")
+  const inUri = `builder ssh://eu.nixbuild.net?base64-ssh-public-host-key=${Buffer.from('ssh-ed25519 BBBB').toString('base64')}`
+  t.same(found('root', {}, inUri), ['builder-host-key'])
 })
 
 t.test('what follows the module in the configuration of ssh holds for every host', withSsh, async (t) => {

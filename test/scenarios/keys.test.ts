@@ -297,6 +297,9 @@ test('with the configuration of the post: which key the daemon uses, which nobod
     'for home in /root /home/my_username; do rm $home/.ssh/config $home/.ssh/known_hosts; done',
   )
   t.match((await keys('install')).did, ['root: only root may read the key now'], 'the configuration says all the rest')
+  const status = (await stage.deploy('keys', 'dave', '--plain')).stdout
+  t.match(status, /root .*, host key pinned, accepted\n/)
+  t.match(status, '/etc/ssh comes from the NixOS configuration: `deploy keys module dave` prints')
 
   await connections()
   const verified = await keys('verify', '--local-rebuild')
@@ -337,6 +340,16 @@ test('with the configuration of the post: which key the daemon uses, which nobod
   const accept = 'ssh -o StrictHostKeyChecking=accept-new -o BatchMode=yes eu.nixbuild.net shell'
   t.match(await lab.inside('dave', accept), { code: 255, stderr: 'Permission denied' }, 'root has no key at all')
   t.match(await whoConnects(build('known')), { code: 0, users: ['root'] }, 'and yet that was what was missing')
+
+  // The key is the user's, and root is the one who has to know the host key.
+  await describe({}, ['my_username'])
+  await stage.inside('dave', 'rm /root/.ssh/known_hosts')
+  t.same((await keys()).codes('my_username'), ['no-host-key', 'daemon-host-key'])
+  const pinned = await keys('install')
+  t.match(pinned, { code: 0, did: [/^my_username: the host key .* is pinned/, /^root: the host key .* is pinned/] })
+  t.match(await whoConnects(build('pinned')), { code: 0, users: ['root'] })
+  await describe({})
+
   await stage.inside('dave', 'mv /etc/ssh/away /etc/ssh/ssh_known_hosts; mv /etc/nix/machines /etc/nix/away')
   const local = await keys('verify', '--local-rebuild')
   t.match(local.verified.at(-1), { way: 'local-rebuild', works: false }, 'the CPU of the host builds nothing')

@@ -1,5 +1,5 @@
 /** What is told of the keys of a host. */
-import { type Acceptance, acceptanceFinding, type Finding, findingsOf } from '../../keys/findings.ts'
+import { type Acceptance, acceptanceFinding, daemonFindings, type Finding, findingsOf } from '../../keys/findings.ts'
 import { type AccountKey, isDaemons, type KeyHost, readKeys } from '../../keys/state.ts'
 import type { Host } from '../../inventory/inventory.ts'
 import type { OutcomeKind } from '../outcome.ts'
@@ -75,7 +75,7 @@ export async function reportOn(
   ])
   const keys = state.accounts.map((key): ManagedKey => {
     const answer = accepted.get(key.account) ?? { acceptance: 'unknown', said: '' }
-    const own = findingsOf(host.name, key, service)
+    const own = [...findingsOf(host.name, key, service), ...daemonFindings(host.name, state, key, service)]
     // A key that ssh passes over is refused as well.
     const isUsable = own.every(({ code }) => !['owner', 'mode', key.form].includes(code))
     const findings = [...own, ...(isUsable ? acceptanceFinding(host.name, key.account, answer) : [])]

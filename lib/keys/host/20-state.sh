@@ -81,6 +81,11 @@ describe_configuration() { # TYPE BODY
   done
   if block_is_open; then echo "block open"; fi
   if is_in_store "$home/.ssh/config"; then echo "configuration-rule store"; fi
+  describe_host_keys "$1" "$2"
+}
+
+# Where this account's ssh looks for the service's host key, and what is there.
+describe_host_keys() { # TYPE BODY; configuration is set
   name=$(known_name "$(printf '%s\n' "$configuration" | awk '$1 == "port" { print $2 }')")
   for file in $(printf '%s\n' "$configuration" | sed -n 's/^userknownhostsfile //p; s/^globalknownhostsfile //p'); do
     case $file in '~/'*) file=$home/${file#'~/'} ;; esac
@@ -123,10 +128,13 @@ read_settings() {
 
 setting() { printf '%s\n' "$settings" | sed -n "s/^$1 = //p"; }
 
-describe_machine() {
+describe_machine() { # TYPE BODY
   read_settings
   echo "system $(setting system)"
   service_builders | while read -r line; do echo "builder $(plain "$line")"; done
+  if enter root && configuration=$(as_account ssh -G "$service" 2> /dev/null); then
+    describe_host_keys "$1" "$2" | sed -n -e 's/^pinned /root-pinned /p' -e 's/^other-host-key /root-other-host-key /p'
+  fi
   for store in $(setting substituters) $(setting extra-substituters); do
     case $store in *"$service"*) echo "substituter $(plain "$store")" ;; esac
   done
@@ -145,6 +153,6 @@ state() { # TYPE BODY ACCOUNT..
     describe_configuration "$type" "$body"
   done
   echo "machine"
-  describe_machine
+  describe_machine "$type" "$body"
   echo "end"
 }

@@ -165,5 +165,8 @@ install_keys() { # PORT TYPE BODY (ACCOUNT COMMENT)..
     fi
     shift 2
   done
+  # The daemon is root, whoever's key it is given.
+  read_settings
+  if [ -n "$(service_builders)" ] && enter root; then pin_host_key "$port" "$type" "$body"; fi
   echo end
 }
