@@ -1,5 +1,5 @@
 /** Keys of hosts, in words. */
-import { keysCountAs, type KeysReport, type ManagedKey, type Verification } from '../deployment/keys.ts'
+import { keysCountAs, type KeysReport, type ManagedKey, type Verification } from '../deployment/keys/report.ts'
 import type { KeyHost } from '../keys/state.ts'
 import { explain } from '../keys/why.ts'
 import { bad, careful, good, type Line, quiet, strong } from '../screen/line.ts'
@@ -20,6 +20,7 @@ export function keysLines(name: string, report: KeysReport, { room, now }: { roo
     ...did.flatMap((text) => fit([`    ${text}`])),
     ...couldNot.flatMap(({ text, mend }) => [...fit(['    ', bad('✗'), ` ${text}`]), ...hint(mend, room)]),
     ...keys.flatMap((key) => keyLines(key, { width, now, room })),
+    ...(keys.length > 0 ? fit(['    ', quiet(rules(name.trimEnd(), report.host))]) : []),
     ...verified.flatMap((one) => verificationLines(one, { name: name.trimEnd(), room })),
   ]
 }
@@ -31,6 +32,12 @@ function headline({ keys, couldNot, did }: KeysReport): string {
   const broken = keys.filter(({ findings }) => findings.length > 0).length
   return broken > 0 ? `${broken} of ${count} not in order` : `${count} at nixbuild.net in order`
 }
+
+/** Who decides what stands in /etc, where every account's ssh looks. */
+const rules = (name: string, { systemRule }: KeysReport['host']) =>
+  systemRule === 'configuration'
+    ? `/etc/ssh comes from the NixOS configuration: \`deploy keys module ${name}\` prints what belongs there`
+    : '/etc/ssh is written by hand: no configuration undoes it'
 
 interface Place {
   readonly width: number
@@ -45,6 +52,7 @@ function keyLines(key: ManagedKey, { width, now, room }: Place): Line[] {
     key.made === undefined ? 'age unknown' : `${Math.max(0, Math.floor((now - key.made) / dayMs))} days old`,
     ...(key.mode === undefined ? [] : [`mode ${key.mode}`]),
     key.usedByDaemon ? 'used by the daemon' : key.account === 'root' ? 'not used by the daemon' : 'used by the user',
+    ...(key.ssh.pinnedIn.length > 0 ? ['host key pinned'] : []),
     ...(key.acceptance === 'yes' ? ['accepted'] : key.acceptance === 'refused' ? ['not accepted'] : []),
   ]
   return [

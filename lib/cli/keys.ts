@@ -61,7 +61,7 @@ export const keys = verb({
     const { inventory, hosts: chosen } = await chosenHosts(choice, machine)
     const hosts = given.all ? chosen.filter(({ nixbuildKeys }) => nixbuildKeys.length > 0) : chosen
     if (hosts.length === 0) throw new Problem('no host has nixbuildKeys in hosts.yaml', { kind: 'usage' })
-    const story = await import('../deployment/keys.ts')
+    const story = await import('../deployment/keys/index.ts')
     const place = { output: given, machine }
     const work = { inventory, hosts, verbose: given.verbose }
 

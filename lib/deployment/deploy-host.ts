@@ -5,7 +5,7 @@ import { Problem, type Stage } from '../problem.ts'
 import { cleanAfterwards } from './clean.ts'
 import { copyClosure, resolveSpecialisation } from './copy-closure.ts'
 import { dryActivate } from './dry-activate.ts'
-import { warnOfKeys } from './keys.ts'
+import { warnOfKeys } from './keys/broken.ts'
 import type { Outcome } from './outcome.ts'
 import { bootWarning, endingOf, endingOfProblem, type Gathered, nothingYet, outcomeOf } from './outcomes.ts'
 import { preflight } from './preflight.ts'
@@ -70,9 +70,9 @@ async function tell(story: HostStory, { session, gathered, tools }: Place): Prom
   story.onPreflight?.(state)
   gathered.running = state.running
   gathered.bootId = state.bootId
-  await warnOfKeys(host, tools, await session.machine(tools.signal))
 
-  const toplevel = await story.toplevel(state)
+  const lookAtKeys = async () => warnOfKeys(host, tools, await session.machine(tools.signal))
+  const [toplevel] = await Promise.all([story.toplevel(state), lookAtKeys()])
   if (toplevel instanceof Problem) throw toplevel
   gathered.toplevel = toplevel.path
   tools.signal.throwIfAborted()

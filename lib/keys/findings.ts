@@ -1,6 +1,6 @@
 /** What is wrong with keys, told apart, each with the command that mends it. */
 import { nixbuildHost } from '../nix/nixbuild.ts'
-import type { AccountKey, KeyForm } from './state.ts'
+import { type AccountKey, isDaemons, type KeyForm, type KeyHost } from './state.ts'
 
 export interface Finding {
   readonly account: string
@@ -79,6 +79,10 @@ function configurationFindings({ account, home, file, ssh }: AccountKey, port: n
     const text = 'ServerAliveInterval 60 and IPQoS throughput are not set, without which long builds break off'
     findings.push(found('options', text, mend))
   }
+  if (ssh.isBlockOpen) {
+    const text = `the block in ${home}/.ssh/config has no \`Match all\` at its end: what follows holds for ${nixbuildHost} alone`
+    findings.push(found('block', text))
+  }
   if (ssh.port !== port) findings.push(found('port', `ssh as ${account} uses port ${ssh.port}, not ${port}`, mend))
   if (ssh.pinnedIn.length === 0) {
     const [wrong] = ssh.otherHostKeyIn
@@ -89,6 +93,28 @@ function configurationFindings({ account, home, file, ssh }: AccountKey, port: n
     )
   }
   return findings
+}
+
+/** What keeps the daemon from using this key: it looks for the host key in its own places. */
+export function daemonFindings(host: string, state: KeyHost, key: AccountKey, service: { hostKey: string }): Finding[] {
+  const { account } = key
+  if (!isDaemons(state, key)) return []
+  const right = service.hostKey.split(' ').slice(0, 2).join(' ')
+  const wrong = state.builders.find(({ hostKey }) => hostKey !== undefined && hostKey !== right)
+  if (wrong) {
+    const text = `the daemon's builder ${wrong.uri} has another host key for ${nixbuildHost} than the right one`
+    const mend = `correct publicHostKey in nix.buildMachines: \`deploy keys module ${host}\` prints the right one`
+    return [{ account, code: 'builder-host-key', text, mend }]
+  }
+  // Root's own view is told of with root's own key.
+  const isTold = account === 'root' || state.accounts.some((one) => one.account === 'root')
+  if (isTold || state.rootPinnedIn.length > 0 || state.builders.every(({ hostKey }) => hostKey !== undefined)) return []
+  const [other] = state.rootOtherHostKeyIn
+  const text =
+    other === undefined
+      ? `the host key of ${nixbuildHost} is not known to root, whose daemon uses this key`
+      : `${other}, where root's daemon looks, has another host key for ${nixbuildHost} than the right one`
+  return [{ account, code: 'daemon-host-key', text, mend: `deploy keys install ${host}` }]
 }
 
 /** `said`: by ssh, for a person. */

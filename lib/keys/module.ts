@@ -26,6 +26,7 @@ ${port === 22 ? '' : `      Port ${port}\n`}      IdentityFile ~/.ssh/nixbuild
       IdentitiesOnly yes
       ServerAliveInterval 60
       IPQoS throughput
+    Match all
   '';
 ${builders.length > 0 || !usesDaemon(accounts) ? '' : machines(system)}}
 `

@@ -1,4 +1,5 @@
 /** The program that looks after keys on a host (lib/keys/host/*.sh), and how it is asked. */
+import type { Command } from '../machine/command.ts'
 import type { Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 
@@ -21,23 +22,38 @@ export interface Answer {
   readonly machine: Facts
 }
 
+/** Runs a verb as root. The arguments are seen in lists of processes: no secrets. */
+export const verbCommand = (verb: string, ...words: readonly string[]): Command => ({
+  argv: ['/bin/sh', '-s', '--', verb, ...words],
+  asRoot: true,
+})
+
 /** How long one verb may take; those that ask the service for several accounts take longest. */
 const patienceMs = 10 * 60_000
 
-/** Runs one verb as root. The arguments are seen in lists of processes: no secrets. Rejects with a Problem. */
+/** A login, and what is run there. */
+export interface Asking {
+  readonly machine: Machine
+  readonly program: KeysProgram
+  readonly signal: AbortSignal
+}
+
+/** One verb, to its end. Rejects with a Problem. */
 export async function askHost(
-  { machine, program, signal }: { machine: Machine; program: KeysProgram; signal: AbortSignal },
+  { machine, program, signal }: Asking,
   verb: string,
   ...words: readonly string[]
 ): Promise<Answer> {
-  const command = { argv: ['/bin/sh', '-s', '--', verb, ...words], asRoot: true }
-  const finished = await machine.run(command, { input: program, timeoutMs: patienceMs, signal })
+  const finished = await machine.run(verbCommand(verb, ...words), { input: program, timeoutMs: patienceMs, signal })
   if (finished.code === 0 && /^end$/m.test(finished.stdout)) return parseAnswer(finished.stdout)
-  throw new Problem(`the host could not be asked about its keys (exit code ${finished.code ?? 'unknown'})`, {
-    detail: finished.stderr.trim(),
-    hints: [`can ${machine.user} become root there? See \`sudo:\` in docs/hosts.yaml.md`],
-  })
+  throw noAnswer(machine, finished.code, finished.stderr)
 }
+
+export const noAnswer = ({ user }: Machine, code: number | null, errorOutput: string): Problem =>
+  new Problem(`the host could not be asked about its keys (exit code ${code ?? 'unknown'})`, {
+    detail: errorOutput.trim(),
+    hints: [`can ${user} become root there? See \`sudo:\` in docs/hosts.yaml.md`],
+  })
 
 export function parseAnswer(text: string): Answer {
   const accounts = new Map<string, (readonly [string, string])[]>()

@@ -1,5 +1,5 @@
 /** The keys of a host's accounts at nixbuild.net, as the host itself sees them. */
-import { type Answer, askHost, type Facts, factOf, factsOf } from './program.ts'
+import { type Answer, type Asking, askHost, type Facts, factOf, factsOf } from './program.ts'
 
 export type KeyForm =
   | 'ok'
@@ -52,6 +52,8 @@ export interface SshView {
   /** those of them that have the right host key, or another one */
   readonly pinnedIn: readonly string[]
   readonly otherHostKeyIn: readonly string[]
+  /** the block that was put there takes in what follows it, which was meant for every host */
+  readonly isBlockOpen: boolean
   /** the account's own configuration is a link into the Nix store */
   readonly isInStore: boolean
 }
@@ -63,6 +65,9 @@ export interface KeyHost {
   /** lines of the daemon's builders that lead to the service */
   readonly builders: readonly MachineLine[]
   readonly substituters: readonly string[]
+  /** files in which root's ssh, the daemon's, finds the right host key, or another one */
+  readonly rootPinnedIn: readonly string[]
+  readonly rootOtherHostKeyIn: readonly string[]
   /** /etc/ssh/ssh_config comes from the NixOS configuration */
   readonly systemRule: 'configuration' | 'hand'
   readonly isNixos: boolean
@@ -73,11 +78,9 @@ export interface MachineLine {
   readonly text: string
   readonly uri: string
   readonly identityFile: string | undefined
-  /** the line itself brings the host key */
-  readonly hasHostKey: boolean
+  /** that the line itself brings: type and body */
+  readonly hostKey: string | undefined
 }
-
-export type Asking = Parameters<typeof askHost>[0]
 
 /** `hostKey`: `ssh-ed25519 AAAA…`, the one to be pinned. Rejects with a Problem. */
 export async function readKeys(
@@ -93,6 +96,8 @@ export function keyHostOf({ accounts, machine }: Answer): KeyHost {
     system: factOf(machine, 'system') ?? '',
     builders: factsOf(machine, 'builder').map(machineLine),
     substituters: factsOf(machine, 'substituter'),
+    rootPinnedIn: factsOf(machine, 'root-pinned'),
+    rootOtherHostKeyIn: factsOf(machine, 'root-other-host-key'),
     systemRule: factOf(machine, 'system-rule') === 'store' ? 'configuration' : 'hand',
     isNixos: factOf(machine, 'nixos') === 'yes',
   }
@@ -127,6 +132,7 @@ function accountKeyOf(account: string, facts: Facts): AccountKey {
       knownHostsFiles: factsOf(facts, 'known-hosts-file'),
       pinnedIn: factsOf(facts, 'pinned'),
       otherHostKeyIn: factsOf(facts, 'other-host-key'),
+      isBlockOpen: fact('block') === 'open',
       isInStore: fact('configuration-rule') === 'store',
     },
   }
@@ -134,7 +140,11 @@ function accountKeyOf(account: string, facts: Facts): AccountKey {
 
 /** `host:account:2026-11-26`, the comment of keys that are made here. */
 export const commentFor = (host: string, account: string, now: Date): string =>
-  [host, account, now.toISOString().slice(0, 10)].map((part) => part.replaceAll(/[^A-Za-z0-9_.-]/g, '_')).join(':')
+  `${keyOwner(host, account)}:${now.toISOString().slice(0, 10)}`
+
+/** `host:account`, by which whoever looks at an account at nixbuild.net knows whose a key is. */
+export const keyOwner = (host: string, account: string): string =>
+  [host, account].map((part) => part.replaceAll(/[^A-Za-z0-9_.-]/g, '_')).join(':')
 
 function dayMade(publicKey: string): number | undefined {
   const day = /:(\d{4}-\d\d-\d\d)$/.exec(publicKey)?.[1]
@@ -146,8 +156,11 @@ function machineLine(text: string): MachineLine {
   const [uri = '', , identity = '-', , , , , hostKey = '-'] = text.split(/\s+/)
   const inUri = /[?&]ssh-key=([^&]+)/.exec(uri)?.[1]
   const file = identity === '-' || identity === '' ? inUri : identity
-  return { text, uri, identityFile: file, hasHostKey: hostKey !== '-' || uri.includes('base64-ssh-public-host-key=') }
+  const encoded = hostKey === '-' ? /[?&]base64-ssh-public-host-key=([^&]+)/.exec(uri)?.[1] : hostKey
+  return { text, uri, identityFile: file, hostKey: encoded && decoded(encoded) }
 }
+
+const decoded = (base64: string) => Buffer.from(base64, 'base64').toString().trim().split(/\s+/).slice(0, 2).join(' ')
 
 /** The file that the daemon's ssh is given, or the first that root's configuration names. */
 export function daemonFiles({ builders, accounts }: KeyHost): string[] {

@@ -25,7 +25,8 @@ export function explain(host: KeyHost): Explanation {
         started: `a build, by whoever it is asked for: the Nix daemon's hook, for \`${line.text}\``,
         as: 'root',
         keys: [...(line.identityFile === undefined ? [] : [line.identityFile]), ...existing(root)],
-        knownHosts: line.hasHostKey ? ['the host key in that line itself'] : (root?.ssh.knownHostsFiles ?? []),
+        knownHosts:
+          line.hostKey !== undefined ? ['the host key in that line itself'] : (root?.ssh.knownHostsFiles ?? []),
       })),
       ...host.substituters.map((store) => ({
         started: `fetching what is built already: the Nix daemon, from ${store}`,

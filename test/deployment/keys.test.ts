@@ -16,8 +16,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { type KeysReport, revokeKeys, rotateKeys } from '../../lib/deployment/keys.ts'
+import { brokenKeys, warnOfKeys } from '../../lib/deployment/keys/broken.ts'
+import { installKeys, revokeKeys, rotateKeys } from '../../lib/deployment/keys/index.ts'
+import type { KeysReport } from '../../lib/deployment/keys/report.ts'
 import type { Tools } from '../../lib/deployment/tools.ts'
+import { systemClock } from '../../lib/edge/clock.ts'
 import { localMachine } from '../../lib/edge/local-machine.ts'
 import type { Host } from '../../lib/inventory/inventory.ts'
 import { keysProgram } from '../../lib/keys/program.ts'
@@ -31,7 +34,7 @@ const bodyOf = (file: string) =>
   execFileSync('ssh-keygen', ['-y', '-P', '', '-f', file], { encoding: 'utf8' }).split(' ')[1] ?? ''
 
 /** root's key and an account at a service that knows it. `state`: files by which the service is told what to do. */
-function place(t: Test) {
+function place(t: Test, nixbuildKeys: readonly string[] = ['root']) {
   const root = mkdtempSync(join(tmpdir(), 'deploy-keys-story-'))
   t.teardown(() => rmSync(root, { recursive: true }))
   const state = (name: string) => join(root, name)
@@ -47,8 +50,9 @@ function place(t: Test) {
     writeFileSync(state('known'), bodies.map((one) => `${one}\n`).join(''))
   remember(bodyOf(key))
   const service = `
-getent() { echo "root:x:$(id -u):$(id -g)::${root}:/bin/sh"; }
+getent() { [ "$3" = root ] || return 2; echo "root:x:$(id -u):$(id -g)::${root}:/bin/sh"; }
 as_account() { env HOME="$home" "$@" < /dev/null; }
+run_directory=${root}/run
 with_known_hosts() { known_hosts=/dev/null; }
 read_settings() { settings='system = x86_64-linux'; }
 body_of() { ssh-keygen -y -P '' -f "$1" < /dev/null | cut -d ' ' -f 2; }
@@ -78,11 +82,14 @@ verify_build() {
     clock: {
       monotonic: () => now,
       now: () => new Date('2026-11-27'),
-      sleep: async (ms: number) => {
+      // What asks the service does not wait; what holds the lock does.
+      sleep: async (ms: number, signal?: AbortSignal) => {
+        if (ms >= 20_000) await systemClock.sleep(ms, signal)
         now += ms
       },
     },
     report: () => {},
+    who: 'me@here',
     signal: new AbortController().signal,
     keys: {
       program: async () => program,
@@ -90,7 +97,7 @@ verify_build() {
       login: async () => ({ run, open: () => Promise.reject(new Problem('no shell')), close: async () => {} }),
     },
   } as unknown as Tools
-  const host = { name: 'dave', destination: 'dave', elevation: 'none', nixbuildKeys: ['root'] } as unknown as Host
+  const host = { name: 'dave', destination: 'dave', elevation: 'none', nixbuildKeys } as unknown as Host
   const tell = async (story: Promise<{ seen: KeysReport | Problem }>) => {
     const { seen } = await story
     if (seen instanceof Problem) throw seen
@@ -105,7 +112,18 @@ verify_build() {
     set,
     unset: (name: string) => rmSync(state(name), { force: true }),
     files: () => readdirSync(join(root, '.ssh')).filter((name) => /^nixbuild/.test(name) && !/\.pub$/.test(name)),
+    install: () => tell(installKeys(host, { waitMs: 0 }, tools)),
     rotate: () => tell(rotateKeys(host, { waitMs: 0, maxAgeMs: undefined }, tools)),
+    /** what a deployment says, and what the doctor finds */
+    warn: async () => {
+      const machine = localMachine({ name: 'dave', elevation: 'none' })
+      const told: string[] = []
+      const report: Tools['report'] = (event) => void (event.kind === 'warning' && told.push(event.text))
+      await warnOfKeys(host, { ...tools, report }, machine)
+      const found = await brokenKeys(host, tools, machine)
+      await machine.close()
+      return { told, codes: found.get('root')?.map(({ code }) => code) ?? [] }
+    },
     revoke: () => tell(revokeKeys(host, { waitMs: 0 }, tools)),
   }
 }
@@ -240,13 +258,62 @@ t.test('a key that something else puts there stays in the account', async (t) =>
   t.ok(statSync(key).isFile())
 })
 
-t.test('a key that was set aside is revoked with the others', async (t) => {
-  const { key, known, remember, makeKey, revoke, files } = place(t)
-  makeKey(`${key}.unusable`, 'secret')
-  const [, publicKey = ''] = readFileSync(`${key}.unusable.pub`, 'utf8').split(' ')
-  // The new key's is in its place.
-  rmSync(`${key}.unusable.pub`)
-  remember(...known(), publicKey)
+t.test('keys that were set aside are revoked with the others, each of them', async (t) => {
+  const { key, known, remember, install, revoke, files } = place(t)
+  const lock = (file: string) => execFileSync('ssh-keygen', ['-q', '-p', '-P', '', '-N', 'secret', '-f', file])
+  const bodies = [bodyOf(key)]
+  for (const name of ['nixbuild.unusable', 'nixbuild.unusable.2']) {
+    lock(key)
+    t.match((await install()).did.join(), `${name}, and stays in the account`)
+    bodies.push(bodyOf(key))
+  }
+  t.same(files(), ['nixbuild', 'nixbuild.unusable', 'nixbuild.unusable.2'])
+  t.same(known().sort(), [...bodies].sort())
+  remember(...known(), 'AAAAanother')
   t.match(await revoke(), { couldNot: [] })
+  t.same([known(), files()], [['AAAAanother'], []])
+})
+
+t.test('an account that is no more is told, and stops no other one', async (t) => {
+  const { key, known, install, rotate, revoke, files } = place(t, ['gone', 'root'])
+  const before = bodyOf(key)
+  t.match((await install()).couldNot, [{ text: 'gone: there is no such account' }])
+  t.match((await rotate()).couldNot, [{ text: /^gone: .*no such account/, mend: /leave it out of nixbuildKeys/ }])
+  t.not(bodyOf(key), before)
+  t.match((await revoke()).couldNot, [{ text: /^gone: .*still knows it/, mend: /begins with dave:gone;/ }])
   t.same([known(), files()], [[], []])
 })
+
+t.test('where somebody else changes keys, nothing is begun', async (t) => {
+  const { key, known, set, install, rotate, revoke, files } = place(t)
+  const before = [bodyOf(key), known(), files()]
+  set('overrides', 'hold() { echo "held cron@there"; }')
+  for (const story of [install, rotate, revoke]) {
+    await t.rejects(story(), { kind: 'locked', message: 'its keys are being changed by cron@there' })
+  }
+  t.same([bodyOf(key), known(), files()], before)
+})
+
+t.test(
+  'a deployment and the doctor see that the service has forgotten a key, and that it cannot be asked',
+  async (t) => {
+    const { remember, known, set, unset, warn } = place(t)
+    // What ssh reads for this account comes from the computer that runs the tests.
+    const ofItself = (await warn()).codes
+    t.notOk(ofItself.includes('refused'))
+    remember()
+    t.match(await warn(), { codes: [...ofItself, 'refused'] })
+    set(
+      'overrides',
+      'describe_configuration() { printf "%s\\n" "identity $key" "identities-only yes" "alive 60" "ipqos throughput" "port 22" "pinned x"; }',
+    )
+    t.match(await warn(), {
+      told: ['nixbuild.net key of root: nixbuild.net does not know the key: deploy keys install dave'],
+      codes: ['refused'],
+    })
+    set('unreachable')
+    t.match(await warn(), { told: [], codes: ['unreachable'] }, 'which breaks no key')
+    unset('unreachable')
+    t.same(known(), [])
+  },
+)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { keysProgram } from '../../lib/keys/program.ts'
+import { Bench, withSshd } from '../edge/sshd.ts'
 
 const directory = new URL('../../lib/keys/host/', import.meta.url)
 const parts = new Map(readdirSync(directory).map((name) => [name, readFileSync(new URL(name, directory), 'utf8')]))
@@ -66,6 +67,29 @@ t.test('what stood in front of every Host holds for every host afterwards', asyn
   }
 })
 
+t.test('a block without its last word is told of where text follows, and written anew', async (t) => {
+  const file = `${home}/.ssh/config`
+  const [begins, ends] = ['# deploy keys: begin', '# deploy keys: end']
+  for (const shell of shells) {
+    const isOpen = (text: string) => {
+      writeFileSync(file, text)
+      return run(shell, `home=${home}\n${functions}\nif block_is_open; then echo open; fi`) === 'open\n'
+    }
+    t.equal(isOpen(`${begins}\nHost b\n${ends}\n`), false, 'nothing follows')
+    t.equal(isOpen(`${begins}\nHost b\n${ends}\n\n# nothing\n`), false)
+    t.equal(isOpen(`${begins}\nHost b\nMatch all\n${ends}\nConnectTimeout 7\n`), false)
+    t.equal(isOpen('ConnectTimeout 7\n'), false)
+    t.equal(isOpen(`${begins}\nHost b\n${ends}\nConnectTimeout 7\n`), true)
+    const script = `home=${home} account=me key=$home/.ssh/nixbuild
+${functions}
+describe_configuration() { printf '%s\n' "identity $key" 'identities-only yes' 'alive 60' 'ipqos throughput' 'port 22'; }
+install_configuration 22`
+    t.match(run(shell, script), /^did me: .*has a block/)
+    t.match(readFileSync(file, 'utf8'), `Match all\n${ends}\nConnectTimeout 7\n`)
+    t.equal(run(shell, script), '', 'once')
+  }
+})
+
 t.test('a block that has lost its end is left alone, with all that follows it', async (t) => {
   const file = `${home}/.ssh/config`
   for (const shell of shells) {
@@ -86,20 +110,86 @@ t.test('a block that has lost its end is left alone, with all that follows it', 
   )
 })
 
-t.test('an ssh that did not get as far as asking is no answer', async (t) => {
+t.test('a key is accepted when ssh says so, and by no exit code', async (t) => {
   const answer = (shell: string, code: number, said = '') =>
     run(
       shell,
       `home=${home}\n${functions}\nas_account() { echo '${said}' >&2; return ${code}; }\naccepts /key 22 /dev/null`,
     ).trim()
+  const letIn = 'Authenticated to eu.nixbuild.net ([10.0.0.1]:22) using "publickey".'
   for (const shell of shells) {
-    for (const code of [124, 125, 126, 127, 128, 130, 137, 143, 199, 200, 254]) {
+    for (const code of [0, 1, 2, 100, 124, 126, 127, 137, 254]) {
       t.match(answer(shell, code), /^unreachable /, `${shell}: ${code}`)
+      t.equal(answer(shell, code, letIn), 'yes', `${shell}: ${code}`)
     }
-    for (const code of [0, 1, 2, 100, 123]) t.equal(answer(shell, code), 'yes', `${shell}: ${code}`)
+    t.match(answer(shell, 1, 'setpriv: setresuid failed'), /^unreachable setpriv: /)
     t.equal(answer(shell, 255, 'Permission denied (publickey).'), 'refused')
+    t.match(answer(shell, 255, 'Host key verification failed.'), /^host-key /)
     t.match(answer(shell, 255, 'No route to host'), /^unreachable No route/)
   }
+})
+
+t.test('a real ssh says whether it was let in', withSshd, async (t) => {
+  const bench = new Bench(t)
+  const [own, stranger] = [bench.key('id'), bench.key('stranger')]
+  const sshd = await bench.sshd()
+  const right = bench.know('known', `[localhost]:${sshd.port}`, sshd.hostKey('ed25519'))
+  const wrong = bench.know('wrong', `[localhost]:${sshd.port}`, bench.publicKey('stranger'))
+  const answer = (key: string, known: string, port = sshd.port) =>
+    run('/bin/sh', `home=${home}\n${functions}\nservice=localhost\naccepts ${key} ${port} ${known}`).trim()
+  t.equal(answer(own, right), 'yes')
+  t.equal(answer(stranger, right), 'refused')
+  t.match(answer(own, wrong), /^host-key /)
+  t.match(answer(own, right, 1), /^unreachable .*Connection refused/)
+})
+
+t.test("what works by another key does not count as this key's", withSshd, async (t) => {
+  const bench = new Bench(t)
+  const [own, other, stranger] = [bench.key('id'), bench.key('other'), bench.key('stranger')]
+  const sshd = await bench.sshd({ authorized: ['id', 'other'] })
+  bench.know('known', `[localhost]:${sshd.port}`, sshd.hostKey('ed25519'))
+  const agent = await bench.agent(['other'])
+  /** `verdict`: the exit code of what was tried, and what is said of it; `keys`: as the configuration names them. */
+  const verdict = (file: string, keys: readonly string[], lines = '') => {
+    const identities = keys.map((key) => `IdentityFile ${key}\n`).join('')
+    const config = bench.config(`Port ${sshd.port}\nUserKnownHostsFile @known\n${identities}${lines}`)
+    const script = `export SSH_AUTH_SOCK=${agent}\nhome=${home}\n${functions.replace('unset NIX_REMOTE SSH_AUTH_SOCK', 'unset')}
+code=0 said=fine\nby_its_own ${file} -F ${config} localhost\necho "$code $said"`
+    return run('/bin/sh', script).trim()
+  }
+  t.equal(verdict(own, [own]), '0 fine')
+  t.equal(verdict(own, [stranger, own]), '0 fine', 'one that is refused comes to nothing')
+  t.match(verdict(own, [other, own]), `1 it works, but not by ${own} alone: without an agent, ssh is let in by SHA256:`)
+  t.match(verdict(own, [other, own]), /by SHA256:\S+ \S+other$/)
+  t.match(verdict(stranger, [stranger, own]), /^1 .* by SHA256:\S+ \S+id$/)
+  t.match(verdict(stranger, [stranger], 'IdentitiesOnly yes\n'), /^1 .* by no key$/)
+  t.match(verdict(other, ['none']), /^1 .* by no key$/, 'an agent has it')
+})
+
+t.test('the words of the build hook', async (t) => {
+  const words = (line: string) =>
+    run('/bin/sh', `home=${home} key=/root/.ssh/nixbuild\n${functions}\nhook_words '${line}'`).trim().split('\n')
+  const own = '/root/.ssh/nixbuild'
+  t.same(words('ssh://eu.nixbuild.net x86_64-linux - 100 1'), [own, 'eu.nixbuild.net'])
+  t.same(words('eu.nixbuild.net'), [own, 'eu.nixbuild.net'])
+  t.same(words('ssh-ng://me@eu.nixbuild.net:2223/ x86_64-linux /home/me/k 1'), [
+    '/home/me/k',
+    '-i',
+    '/home/me/k',
+    '-p',
+    '2223',
+    'me@eu.nixbuild.net',
+  ])
+  t.same(words('ssh://nixbuild?ssh-key=/k&compress=true aarch64-linux'), ['/k', '-i', '/k', 'nixbuild'])
+})
+
+t.test('of several lines for the service, one that builds for the host is tried', async (t) => {
+  const line = (...lines: readonly string[]) =>
+    run('/bin/sh', `home=${home}\n${functions}\nsettings='builders = ${lines.join(' ; ')}'\nbuilder_line x86_64-linux`)
+  t.match(line('ssh://eu.nixbuild.net aarch64-linux /a', 'ssh://eu.nixbuild.net i686-linux,x86_64-linux /b'), / \/b\n$/)
+  t.match(line('ssh://eu.nixbuild.net aarch64-linux /a', 'ssh://forge x86_64-linux /b'), / \/a\n$/)
+  t.match(line('eu.nixbuild.net'), /^eu\.nixbuild\.net\n$/)
+  t.equal(line('ssh://forge x86_64-linux').trim(), '')
 })
 
 t.test('the form of a key is told from its file alone', async (t) => {

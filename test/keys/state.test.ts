@@ -1,9 +1,13 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import t from 'tap'
-import { findingsOf } from '../../lib/keys/findings.ts'
+import { daemonFindings, findingsOf } from '../../lib/keys/findings.ts'
 import { nixosModule } from '../../lib/keys/module.ts'
 import { parseAnswer } from '../../lib/keys/program.ts'
 import { commentFor, isDaemons, keyHostOf } from '../../lib/keys/state.ts'
 import { explain } from '../../lib/keys/why.ts'
+
+const withSsh = spawnSync('ssh', ['-V']).error === undefined ? {} : { skip: 'no ssh on this machine' }
 
 const sound: Readonly<Record<string, string>> = {
   home: '/root',
@@ -67,6 +71,7 @@ t.test('each state has a name of its own', async (t) => {
     [{ 'identities-only': 'no' }, ['other-identities']],
     [{ alive: '0' }, ['options']],
     [{ port: '2223' }, ['port']],
+    [{ block: 'open' }, ['block']],
     [{ pinned: '' }, ['no-host-key']],
     [{ pinned: '', 'other-host-key': '/root/.ssh/known_hosts' }, ['other-host-key']],
     [{ 'configuration-error': 'Bad owner or permissions on /root/.ssh/config' }, ['configuration']],
@@ -89,6 +94,35 @@ t.test('whose key the daemon uses', async (t) => {
   t.match(connections[0], { as: 'root', keys: ['/home/me/.ssh/nixbuild', '/root/.ssh/nixbuild'] })
   t.same(connections[0]?.knownHosts, ['the host key in that line itself'])
   t.match(notNeeded[0], "the daemon is given /home/me/.ssh/nixbuild and does not look for root's own key")
+})
+
+t.test('whether the daemon knows the host key, whoever the key belongs to', async (t) => {
+  const found = (who: 'root' | 'me', over: Readonly<Record<string, string>>, ...machine: readonly string[]) => {
+    const host = keyHostOf(parseAnswer(answer(over, machine).replace('account root', `account ${who}`)))
+    const [key] = host.accounts
+    return key ? daemonFindings('dave', host, key, { hostKey: 'ssh-ed25519 AAAA right' }).map(({ code }) => code) : []
+  }
+  const home = { home: '/home/me', identity: '/home/me/.ssh/nixbuild' }
+  const line = 'builder ssh://eu.nixbuild.net x86_64-linux /home/me/.ssh/nixbuild 100 1'
+  const with_ = (hostKey: string) => `${line} - - ${Buffer.from(hostKey).toString('base64')}`
+  t.same(found('me', home), [], 'the daemon has no builder there')
+  t.same(found('me', home, line), ['daemon-host-key'])
+  t.same(found('me', home, line, 'root-other-host-key /root/.ssh/known_hosts'), ['daemon-host-key'])
+  t.same(found('me', home, line, 'root-pinned /root/.ssh/known_hosts'), [])
+  t.same(found('me', home, with_('ssh-ed25519 AAAA comment\n')), [], 'the line brings it')
+  t.same(found('me', home, with_('ssh-ed25519 BBBB\n')), ['builder-host-key'])
+  t.same(found('root', {}, 'builder ssh://eu.nixbuild.net'), [], "root's own key tells of it")
+  const inUri = `builder ssh://eu.nixbuild.net?base64-ssh-public-host-key=${Buffer.from('ssh-ed25519 BBBB').toString('base64')}`
+  t.same(found('root', {}, inUri), ['builder-host-key'])
+})
+
+t.test('what follows the module in the configuration of ssh holds for every host', withSsh, async (t) => {
+  const module = nixosModule('dave', hostWith(), { port: 22, hostKey: 'ssh-ed25519 AAAA' })
+  const [, block = ''] = /extraConfig = ''\n([\s\S]*?)\n {2}'';/.exec(module) ?? []
+  const file = join(t.testdir({ config: `${block}\nConnectTimeout 7\n` }), 'config')
+  for (const name of ['eu.nixbuild.net', 'dave']) {
+    t.match(execFileSync('ssh', ['-G', '-F', file, name], { encoding: 'utf8' }), /^connecttimeout 7$/m, name)
+  }
 })
 
 t.test('comments and the module can hold whatever a host is called', async (t) => {

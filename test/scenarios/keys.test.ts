@@ -110,6 +110,18 @@ test('keys are made on the host, registered, and each tried as the one who uses 
     "the hook's key is root's",
   )
   t.equal(seen.filter(({ client }) => client !== lab.address('dave')).length, 0)
+
+  // A key that works is no proof of another one.
+  const config = await stage.inside('dave', 'cat /root/.ssh/config')
+  const other = (await stage.inside('dave', 'cat /root/.ssh/id_ed25519.pub')).trim()
+  await stage.inside('standin', `echo '${other}' >> ${account}/ssh-keys`)
+  await stage.inside('dave', "sed -i '1i Host *\\n  IdentityFile /root/.ssh/id_ed25519' /root/.ssh/config")
+  const byAnother = await keys('verify')
+  t.match(byAnother, { code: 1, verified: [{ account: 'root', works: false }, { works: true }] })
+  t.match(byAnother.verified[0]?.said, /not by \/root\/\.ssh\/nixbuild alone: .* \/root\/\.ssh\/id_ed25519$/)
+  await lab.inside('dave', 'cat > /root/.ssh/config', { input: config })
+  await stage.inside('standin', `sed -i '$d' ${account}/ssh-keys`)
+
   const publics = await keys('show')
   t.same(
     publics.keys,
@@ -285,6 +297,9 @@ test('with the configuration of the post: which key the daemon uses, which nobod
     'for home in /root /home/my_username; do rm $home/.ssh/config $home/.ssh/known_hosts; done',
   )
   t.match((await keys('install')).did, ['root: only root may read the key now'], 'the configuration says all the rest')
+  const status = (await stage.deploy('keys', 'dave', '--plain')).stdout
+  t.match(status, /root .*, host key pinned, accepted\n/)
+  t.match(status, '/etc/ssh comes from the NixOS configuration: `deploy keys module dave` prints')
 
   await connections()
   const verified = await keys('verify', '--local-rebuild')
@@ -325,6 +340,16 @@ test('with the configuration of the post: which key the daemon uses, which nobod
   const accept = 'ssh -o StrictHostKeyChecking=accept-new -o BatchMode=yes eu.nixbuild.net shell'
   t.match(await lab.inside('dave', accept), { code: 255, stderr: 'Permission denied' }, 'root has no key at all')
   t.match(await whoConnects(build('known')), { code: 0, users: ['root'] }, 'and yet that was what was missing')
+
+  // The key is the user's, and root is the one who has to know the host key.
+  await describe({}, ['my_username'])
+  await stage.inside('dave', 'rm /root/.ssh/known_hosts')
+  t.same((await keys()).codes('my_username'), ['no-host-key', 'daemon-host-key'])
+  const pinned = await keys('install')
+  t.match(pinned, { code: 0, did: [/^my_username: the host key .* is pinned/, /^root: the host key .* is pinned/] })
+  t.match(await whoConnects(build('pinned')), { code: 0, users: ['root'] })
+  await describe({})
+
   await stage.inside('dave', 'mv /etc/ssh/away /etc/ssh/ssh_known_hosts; mv /etc/nix/machines /etc/nix/away')
   const local = await keys('verify', '--local-rebuild')
   t.match(local.verified.at(-1), { way: 'local-rebuild', works: false }, 'the CPU of the host builds nothing')

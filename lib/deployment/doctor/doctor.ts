@@ -2,7 +2,7 @@
 import type { BuilderSpec, Host } from '../../inventory/inventory.ts'
 import type { Machine } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
-import { brokenKeys } from '../keys.ts'
+import { brokenKeys } from '../keys/broken.ts'
 import { asProblem } from '../realise.ts'
 import { openSession } from '../session.ts'
 import type { Tools } from '../tools.ts'

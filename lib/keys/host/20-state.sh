@@ -11,6 +11,10 @@ locked_public_of() { # FILE
   as_account ssh-keygen -e -f "$1" 2> /dev/null | ssh-keygen -i -f /dev/stdin 2> /dev/null
 }
 
+fingerprint_of() { # PUBLIC-KEY
+  printf '%s\n' "$1" | ssh-keygen -lf /dev/stdin 2> /dev/null | cut -d ' ' -f 2
+}
+
 form_of() { # FILE
   case $(public_of "$1") in
     ssh-ed25519\ *) echo ok; return ;;
@@ -41,7 +45,18 @@ describe_key() {
   [ "$form" = ok ] || return 0
   public=$(public_of "$key")
   echo "public $(plain "$public")"
-  echo "fingerprint $(printf '%s\n' "$public" | ssh-keygen -lf /dev/stdin | cut -d ' ' -f 2)"
+  echo "fingerprint $(fingerprint_of "$public")"
+}
+
+# Whether our block has no `Match all` at its end, and so takes in what follows it.
+block_is_open() {
+  as_account cat "$home/.ssh/config" 2> /dev/null | awk -v begins="$begins" -v ends="$ends" '
+    $0 == begins { open = 1; next }
+    open && tolower($0) ~ /^[ \t]*match[ \t]+all[ \t]*$/ { open = 0 }
+    $0 == ends { after = open; next }
+    after && NF > 0 && $1 !~ /^#/ { found = 1 }
+    END { exit !found }
+  '
 }
 
 # The configuration of ssh as this account's ssh reads it, for the name that Nix gives it.
@@ -64,7 +79,13 @@ describe_configuration() { # TYPE BODY
       tolower($1) == "hostname" && tolower($2) == service { print "alias " patterns }
     ' "$file" 2> /dev/null
   done
+  if block_is_open; then echo "block open"; fi
   if is_in_store "$home/.ssh/config"; then echo "configuration-rule store"; fi
+  describe_host_keys "$1" "$2"
+}
+
+# Where this account's ssh looks for the service's host key, and what is there.
+describe_host_keys() { # TYPE BODY; configuration is set
   name=$(known_name "$(printf '%s\n' "$configuration" | awk '$1 == "port" { print $2 }')")
   for file in $(printf '%s\n' "$configuration" | sed -n 's/^userknownhostsfile //p; s/^globalknownhostsfile //p'); do
     case $file in '~/'*) file=$home/${file#'~/'} ;; esac
@@ -107,10 +128,13 @@ read_settings() {
 
 setting() { printf '%s\n' "$settings" | sed -n "s/^$1 = //p"; }
 
-describe_machine() {
+describe_machine() { # TYPE BODY
   read_settings
   echo "system $(setting system)"
   service_builders | while read -r line; do echo "builder $(plain "$line")"; done
+  if enter root && configuration=$(as_account ssh -G "$service" 2> /dev/null); then
+    describe_host_keys "$1" "$2" | sed -n -e 's/^pinned /root-pinned /p' -e 's/^other-host-key /root-other-host-key /p'
+  fi
   for store in $(setting substituters) $(setting extra-substituters); do
     case $store in *"$service"*) echo "substituter $(plain "$store")" ;; esac
   done
@@ -129,6 +153,6 @@ state() { # TYPE BODY ACCOUNT..
     describe_configuration "$type" "$body"
   done
   echo "machine"
-  describe_machine
+  describe_machine "$type" "$body"
   echo "end"
 }

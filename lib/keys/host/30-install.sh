@@ -4,6 +4,12 @@
 did() { echo "did $account: $(plain "$*")"; }
 could_not() { echo "could-not $account: $(plain "$*")"; }
 
+enter_known() { # ACCOUNT; fails and says so where there is no such account
+  ! enter "$1" || return 0
+  could_not 'there is no such account'
+  return 1
+}
+
 # FILE is there, whole, with its public half, or not at all.
 make_key() { # FILE COMMENT
   as_account sh -c '
@@ -14,10 +20,28 @@ make_key() { # FILE COMMENT
   ' sh "$1" "$2"
 }
 
-# A key that can't be used stays beside the new one, under another name.
+# What follows the key's name in those of keys that were set aside: .unusable, .unusable.2, …
+unusable_suffixes() {
+  for file in "$key.unusable" "$key.unusable."*; do
+    suffix=${file#"$key"}
+    case $suffix in
+      .unusable | .unusable.[0-9] | .unusable.[0-9][0-9]) [ ! -e "$file" ] || echo "$suffix" ;;
+    esac
+  done
+}
+
+# A key that can't be used stays beside the new one, under a name that no other one has: the account may know them all.
 replace_key() { # COMMENT WHY
-  as_account mv -f "$key" "$key.unusable" && make_key "$key" "$1" &&
-    did "$2: a new key in its place; the other is $key.unusable, and stays in the account until the keys are revoked"
+  aside=$key.unusable number=1
+  while [ -e "$aside" ] || [ -L "$aside" ]; do
+    number=$((number + 1)) aside=$key.unusable.$number
+    if [ $number -gt 99 ]; then
+      could_not "$2, and too many were set aside: \`deploy keys revoke\` takes them away"
+      return
+    fi
+  done
+  as_account mv "$key" "$aside" && make_key "$key" "$1" &&
+    did "$2: a new key in its place; the other is $aside, and stays in the account until the keys are revoked"
 }
 
 # By the directory itself: a link in the way of a name leads nowhere then.
@@ -65,6 +89,7 @@ is_configured() { # PORT
   for fact in "identity $key" 'identities-only yes' 'alive 60' 'ipqos throughput' "port $1"; do
     printf '%s\n' "$facts" | grep -qxF "$fact" || return 1
   done
+  ! block_is_open
 }
 
 # Takes the block out of the account's configuration and puts this one in front: the first value that ssh reads counts.
@@ -133,15 +158,15 @@ install_keys() { # PORT TYPE BODY (ACCOUNT COMMENT)..
   port=$1 type=$2 body=$3
   shift 3
   while [ $# -ge 2 ]; do
-    if enter "$1"; then
+    if enter_known "$1"; then
       install_key "$2"
       install_configuration "$port"
       pin_host_key "$port" "$type" "$body"
-    else
-      account=$1
-      could_not 'there is no such account'
     fi
     shift 2
   done
+  # The daemon is root, whoever's key it is given.
+  read_settings
+  if [ -n "$(service_builders)" ] && enter root; then pin_host_key "$port" "$type" "$body"; fi
   echo end
 }

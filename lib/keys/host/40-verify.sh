@@ -10,22 +10,16 @@ knock() { # FILE PORT KNOWN-HOSTS LOG-LEVEL
 # A key with a passphrase can't sign, and is known all the same: the service says so before it asks for that.
 knows() { knock "$@" DEBUG1 | grep -q '^debug1: Server accepts key'; } # FILE PORT KNOWN-HOSTS
 
-# Whether the service accepts this key.
+# Whether the service accepts this key. Only what ssh itself says counts: what it runs there, and what runs it here, may
+# end with any code.
 accepts() { # FILE PORT KNOWN-HOSTS
-  said=$(knock "$@" INFO)
+  said=$(knock "$@" VERBOSE)
   code=$?
-  # A daemon that finds nobody to talk to ends in its own way; 255 is ssh's, and from 124 on it may be that of timeout, of
-  # a program that is not there or of a signal: nobody was asked then.
-  case $code in
-    255) ;;
-    124) echo "unreachable no answer in 30 s"; return ;;
-    12[5-9] | 1[3-9]? | 2??) echo "unreachable ssh ended with exit code $code"; return ;;
-    *) echo "yes"; return ;;
-  esac
   case $said in
+    *"Authenticated to $service "*) echo "yes" ;;
     *'Host key verification failed'*) echo "host-key $(plain "$said")" ;;
     *'Permission denied'*) echo "refused" ;;
-    *) echo "unreachable $(plain "$said")" ;;
+    *) echo "unreachable $(plain "${said:-no answer (exit code $code)}")" ;;
   esac
 }
 
@@ -48,7 +42,9 @@ acceptance() { # PORT TYPE BODY SUFFIX ACCOUNT..; SUFFIX: of the file, or -
       trap - EXIT
       enter "$one" && [ -e "$key$suffix" ] || exit 0
       answer=$(accepts "$key$suffix" "$port" "$known_hosts")
-      if [ "$suffix $answer" = '.unusable refused' ] && knows "$key$suffix" "$port" "$known_hosts"; then answer=yes; fi
+      case $suffix=$answer in
+        .unusable*=refused) ! knows "$key$suffix" "$port" "$known_hosts" || answer=yes ;;
+      esac
       printf 'account %s\naccepted %s\n' "$one" "$answer"
     ) &
   done
@@ -61,6 +57,33 @@ tell() { # CODE OUTPUT
   printf '%s\n' "$2" | tail -n 12 | while read -r line; do echo "said $(plain "$line")"; done
 }
 
+# The key by which ssh is let in as the account, through its own configuration and without an agent: fingerprint and
+# file. Empty when it is not let in.
+let_in_by() { # (what ssh is given)..
+  as_account timeout 30 ssh -v -o IdentityAgent=none -o BatchMode=yes -o ConnectTimeout=15 "$@" nix-daemon --stdio \
+    2>&1 > /dev/null | awk '
+      /Server accepts key: / {
+        match($0, /SHA256:[A-Za-z0-9+\/]+/)
+        key = substr($0, RSTART, RLENGTH)
+        sub(/^.*Server accepts key: /, "")
+        file = $1
+      }
+      /^Authenticated to / { print key, file; exit }
+    '
+}
+
+# What works by another key, or by an agent, is not shown to work by this one. Sets code and said.
+by_its_own() { # FILE (what ssh is given)..
+  [ "$code" = 0 ] || return 0
+  file=$1
+  shift
+  used=$(let_in_by "$@")
+  own=$(fingerprint_of "$(public_of "$file")")
+  [ -z "$own" ] || [ "${used%% *}" != "$own" ] || return 0
+  code=1
+  said="it works, but not by $file alone: without an agent, ssh is let in by ${used:-no key}"
+}
+
 # As the account, through its own configuration: what `--store` on a command line does.
 verify_store() {
   for word in info ping; do
@@ -70,6 +93,7 @@ verify_store() {
     # The older name.
     case $said in *'not a recogni'*) ;; *) break ;; esac
   done
+  by_its_own "$key" "$service"
   echo "way store"
   tell $code "$said"
 }
@@ -93,18 +117,51 @@ build_elsewhere() { # (nix-build's options)..; sets code and said
   nix-store --delete "$made" ${drv:+"$drv"} > /dev/null 2>&1
 }
 
+# The daemon's own line for the service, one that builds for SYSTEM if there is any.
+builder_line() { # SYSTEM
+  service_builders | awk -v own="$1" '
+    NR == 1 { first = $0 }
+    { n = split($2, all, ","); for (i = 1; i <= n; i++) if (all[i] == own || all[i] == "-") { print; found = 1; exit }
+      if (n == 0) { print; found = 1; exit } }
+    END { if (!found) print first }
+  '
+}
+
+# For a line of the builders, one a line: the key that is to be used, then the words that the build hook gives to ssh.
+hook_words() { # LINE
+  printf '%s\n' "$1" | awk -v own="$key" '{
+    place = $1
+    sub(/^ssh(-ng)?:\/\//, "", place)
+    file = $3
+    if (match(place, /[?&]ssh-key=[^&]*/)) file = substr(place, RSTART + 9, RLENGTH - 9)
+    sub(/[\/?].*/, "", place)
+    named = file != "" && file != "-"
+    print named ? file : own
+    if (named) { print "-i"; print file }
+    if (match(place, /:[0-9]+$/)) { print "-p"; print substr(place, RSTART + 1); place = substr(place, 1, RSTART - 1) }
+    print place
+  }'
+}
+
 # As root through the daemon, with the daemon's own line for the service if it has one.
 verify_build() {
   read_settings
   system=$(setting system)
-  lines=$(service_builders | tr '\n' ';')
-  if [ -z "$lines" ]; then lines="ssh://$service $system"; echo "configured no"; fi
+  line=$(builder_line "$system")
+  if [ -z "$line" ]; then line="ssh://$service $system"; echo "configured no"; fi
   # The first system of its line, where it builds none for ourselves.
-  system=$(echo "$lines" | awk -v own="$system" '
-    { n = split($2, all, ","); for (i = 1; i <= n; i++) if (all[i] == own || all[i] == "-") found = 1
-      print found || n == 0 ? own : all[1]; exit }')
+  system=$(printf '%s\n' "$line" | awk -v own="$system" '{
+    n = split($2, all, ","); for (i = 1; i <= n; i++) if (all[i] == own || all[i] == "-") found = 1
+    print found || n == 0 ? own : all[1] }')
   tiny_derivation "$system"
-  build_elsewhere env NIX_REMOTE=daemon HOME="${HOME:-/root}" timeout 180 nix-build --builders "$lines"
+  build_elsewhere env NIX_REMOTE=daemon HOME="${HOME:-/root}" timeout 180 nix-build --builders "$line"
+  words=$(hook_words "$line")
+  set -f
+  IFS='
+'
+  by_its_own $words
+  unset IFS
+  set +f
   echo "way build"
   tell $code "$said"
 }

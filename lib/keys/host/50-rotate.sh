@@ -9,7 +9,7 @@ is_proven() { # FILE
 
 # Afterwards the key to come can be used, or the one in place is it already: nixbuild.old is another one then.
 make_next() { # ACCOUNT COMMENT
-  enter "$1" || exit 1
+  enter_known "$1" || return 0
   [ -e "$key" ] && [ ! -L "$key" ] || { could_not "$key is not a key that can be changed here"; return; }
   is_proven "$key.next" || as_account rm -f "$key.next" "$key.next.pub"
   if [ -e "$key.next" ] || { [ -e "$key.old" ] && [ ! "$key.old" -ef "$key" ]; }; then
@@ -24,7 +24,7 @@ drop_second_name() { [ ! "$key.next" -ef "$key" ] || as_account rm -f "$key.next
 
 # At no moment is there no key: one rename puts the new one into the place of the old.
 swap() { # ACCOUNT
-  enter "$1" || exit 1
+  enter_known "$1" || return 0
   drop_second_name
   [ ! -e "$key.next" ] || is_proven "$key.next" || { could_not "$key.next is no usable key"; return; }
   as_account sh -c '
@@ -40,7 +40,7 @@ swap() { # ACCOUNT
 
 # The old key again; the new one waits for another try.
 swap_back() { # ACCOUNT
-  enter "$1" || exit 1
+  enter_known "$1" || return 0
   drop_second_name
   as_account sh -c '
     [ -e "$1.old" ] && [ ! -e "$1.next" ] || exit 0
@@ -49,15 +49,17 @@ swap_back() { # ACCOUNT
 }
 
 drop_old() { # ACCOUNT
-  enter "$1" || exit 1
+  enter_known "$1" || return 0
   as_account rm -f "$key.old" || could_not "$key.old could not be deleted"
 }
 
 # The key goes, and what was written for it.
 forget() { # ACCOUNT
-  enter "$1" || exit 1
+  enter_known "$1" || return 0
   if [ -L "$key" ]; then could_not "$key is a link to $(readlink -f "$key"): take it away where it comes from"; return; fi
-  if as_account rm -f "$key" "$key.pub" "$key.next" "$key.next.pub" "$key.old" "$key.unusable"; then
+  set -- "$key" "$key.pub" "$key.next" "$key.next.pub" "$key.old"
+  for file in $(unusable_suffixes); do set -- "$@" "$key$file"; done
+  if as_account rm -f "$@"; then
     did "key deleted: $key"
   else
     could_not "$key could not be deleted"
@@ -72,10 +74,10 @@ publics() { # ACCOUNT..
   for one; do
     echo "account $one"
     enter "$one" || continue
-    for suffix in '' .next .old .unusable; do
-      public=$(public_of "$key$suffix")
-      [ -n "$public" ] || [ "$suffix" != .unusable ] || public=$(locked_public_of "$key$suffix")
-      [ -z "$public" ] || echo "public${suffix:-.now} $(plain "$public")"
+    for suffix in - .next .old $(unusable_suffixes); do
+      public=$(public_of "$key${suffix#-}")
+      case $suffix=$public in .unusable*=) public=$(locked_public_of "$key$suffix") ;; esac
+      [ -z "$public" ] || echo "public $suffix $(plain "$public")"
     done
   done
   echo end

@@ -1,6 +1,10 @@
 verb=$1
 shift
 case $verb in
+  install | make-next | swap | swap-back | drop-old | forget) begin_step || exit 73 ;;
+esac
+case $verb in
+  hold) hold "$@" ;;
   state) state "$@" ;;
   install) install_keys "$@" ;;
   acceptance) acceptance "$@" ;;

@@ -1,0 +1,86 @@
+/** What is told of the keys of a host. */
+import { type Acceptance, acceptanceFinding, daemonFindings, type Finding, findingsOf } from '../../keys/findings.ts'
+import { type AccountKey, isDaemons, type KeyHost, readKeys } from '../../keys/state.ts'
+import type { Host } from '../../inventory/inventory.ts'
+import type { OutcomeKind } from '../outcome.ts'
+import type { Seen } from '../status.ts'
+import type { Tools } from '../tools.ts'
+import { type Accepted, acceptances } from './known-keys.ts'
+import { accountsOf, type Place, visit } from './place.ts'
+
+export interface ManagedKey extends AccountKey {
+  readonly usedByDaemon: boolean
+  readonly acceptance: Acceptance
+  readonly findings: readonly Finding[]
+}
+
+/** One use of a key, tried as the one who will use it. */
+export interface Verification {
+  readonly account: string
+  /** build: the daemon's hook builds something tiny there; store: `nix store info` as that user */
+  readonly way: 'build' | 'store' | 'local-rebuild'
+  readonly works: boolean
+  /** false: the daemon has no builder there, and was given one for this */
+  readonly isConfigured: boolean
+  /** where it was built */
+  readonly on: string | undefined
+  /** the end of what Nix said */
+  readonly said: string
+}
+
+export interface KeysReport {
+  readonly keys: readonly ManagedKey[]
+  readonly host: Omit<KeyHost, 'accounts'>
+  /** what was changed, one line each */
+  readonly did: readonly string[]
+  /** what could not be, with what to do */
+  readonly couldNot: readonly Undone[]
+  readonly verified: readonly Verification[]
+}
+
+export interface Undone {
+  readonly text: string
+  readonly mend: string
+}
+
+/** What it counts as for the exit code, when it is no success. */
+export const keysCountAs = ({ keys, couldNot, verified }: KeysReport): OutcomeKind | undefined =>
+  couldNot.length > 0 || keys.some(({ findings }) => findings.length > 0) || verified.some(({ works }) => !works)
+    ? 'untouched'
+    : undefined
+
+/** What the host has, without asking the service. Of no accounts in particular, for hosts that manage none. */
+export const lookAtKeys = (host: Host, tools: Tools): Promise<Seen<KeyHost>> =>
+  visit(host, tools, ({ asking, service }) => {
+    const own = asking.machine.user === 'root' ? [] : [asking.machine.user]
+    const accounts = host.nixbuildKeys.length > 0 ? host.nixbuildKeys : ['root', ...own]
+    return readKeys(asking, { accounts, hostKey: service.hostKey })
+  })
+
+export const keysOf = (host: Host, tools: Tools): Promise<Seen<KeysReport>> =>
+  visit(host, tools, (place) => reportOn(place, {}))
+
+export type Happened = Partial<Pick<KeysReport, 'did' | 'couldNot' | 'verified'>>
+
+/** `accepted`: what the service is known to accept by now; it is asked otherwise. */
+export async function reportOn(
+  place: Place,
+  { did = [], couldNot = [], verified = [] }: Happened,
+  known?: ReadonlyMap<string, Accepted>,
+): Promise<KeysReport> {
+  const { host, asking, service } = place
+  const [state, accepted] = await Promise.all([
+    readKeys(asking, { accounts: accountsOf(place), hostKey: service.hostKey }),
+    known ?? acceptances(place, accountsOf(place)),
+  ])
+  const keys = state.accounts.map((key): ManagedKey => {
+    const answer = accepted.get(key.account) ?? { acceptance: 'unknown', said: '' }
+    const own = [...findingsOf(host.name, key, service), ...daemonFindings(host.name, state, key, service)]
+    // A key that ssh passes over is refused as well.
+    const isUsable = own.every(({ code }) => !['owner', 'mode', key.form].includes(code))
+    const findings = [...own, ...(isUsable ? acceptanceFinding(host.name, key.account, answer) : [])]
+    return { ...key, usedByDaemon: isDaemons(state, key), acceptance: answer.acceptance, findings }
+  })
+  const { accounts: _, ...rest } = state
+  return { keys, host: rest, did, couldNot, verified }
+}
