@@ -2,13 +2,12 @@
  * What carries the NARs once it is known how many there are: the stores themselves, or second connections to the same
  * stores whose one busy direction is compressed, each end by itself as its line asks for it.
  */
-import type { Clock } from '../clock.ts'
 import { quotePosix } from '../machine/command.ts'
 import { openServe } from '../nix/serve-protocol.ts'
-import type { NarSink, NarSource, Store } from '../nix/store.ts'
+import type { NarSink, NarSource } from '../nix/store.ts'
 import { Problem } from '../problem.ts'
-import { type Codec, type Compression, chooseCompression } from './compression.ts'
-import { measureLine } from './measure-line.ts'
+import { type Compression, chooseCompression } from './compression.ts'
+import { isEnd, type Lines, type SourceEnd } from './lines.ts'
 import { type End, streamsFrom, streamsTo } from './streams.ts'
 
 export interface Lanes {
@@ -19,36 +18,29 @@ export interface Lanes {
 }
 
 export interface LanesRequest {
-  /** one without commands is a store and nothing else */
-  readonly from: { readonly store: Store } & Partial<Omit<End, 'store'>>
+  readonly from: SourceEnd
   readonly to: End
   readonly setting: 'auto' | 'always' | 'never'
-  codecs(): Promise<readonly Codec[]>
-  readonly clock: Clock
+  /** asked for unless nothing is compressed */
+  lines(): Promise<Lines | undefined>
   readonly signal: AbortSignal
 }
 
 /** Less is sent before a second connection has come about. */
 const worthwhile = 512 * 1024
 
-/** Begins to measure the lines now; the function that it gives opens the lanes for so many bytes of NARs. */
+/** Asks for the lines now; the function that it gives opens the lanes for so many bytes of NARs. */
 export function prepareLanes(request: LanesRequest): (bytes: number) => Promise<Lanes> {
-  const { to, setting, clock, signal } = request
+  const { to, setting, signal } = request
   const plain = { from: request.from.store, to: to.store, compressed: '' }
   if (setting === 'never') return async () => plain
   const from = isEnd(request.from) ? request.from : undefined
-  // What can't be measured is not compressed.
-  const line = async (end: End | undefined, direction: 'down' | 'up') =>
-    end &&
-    measureLine(direction, { machine: await end.machine(signal), asRoot: end.asRoot, clock, signal }).catch(
-      () => undefined,
-    )
-  const known = Promise.all([request.codecs(), line(from, 'down'), line(to, 'up')]).catch(() => undefined)
+  const known = request.lines()
 
   return async (bytes) => {
-    const [codecs, down, up] = (bytes >= worthwhile && (await known)) || []
-    const source = chooseCompression(setting, down, codecs ?? [])
-    const sink = chooseCompression(setting, up, codecs ?? [])
+    const { codecs, down, up } = (bytes >= worthwhile && (await known)) || nothing
+    const source = chooseCompression(setting, down, codecs)
+    const sink = chooseCompression(setting, up, codecs)
     const sourceLane = source && from && (await openSource(from, source, signal).catch(plainIfNoRoom(signal)))
     const sinkLane =
       sink &&
@@ -69,7 +61,7 @@ const plainIfNoRoom = (signal: AbortSignal) => (error: unknown) => {
   return undefined
 }
 
-const isEnd = (end: LanesRequest['from']): end is End => end.serve !== undefined && end.machine !== undefined
+const nothing: Lines = { codecs: [], down: undefined, up: undefined }
 
 const openSource = async (end: End, compression: Compression, signal: AbortSignal): Promise<NarSource> =>
   openServe(await streamsFrom(end, serving(end), compression, signal))

@@ -15,7 +15,7 @@ import { candidatesFor, type Pair, pairsOf } from './bases.ts'
 import { closureScript } from './closure-script.ts'
 import { decoderScript } from './decoder-script.ts'
 import { openPatches, type Patched } from './patches.ts'
-import { deltaStream } from './stream.ts'
+import { type Contents, deltaStream } from './stream.ts'
 
 /** Paths that the host lacks, by which of them can be patched. */
 export interface DeltaPlan {
@@ -62,7 +62,7 @@ export async function findPairs(
 export async function sendDelta(
   { from, to, level, compression, signal }: Delta,
   { infos, patched }: DeltaPlan,
-  adding: Adding & { onPatch(bytes: number): void },
+  adding: Adding & Pick<Contents, 'onPatch'>,
 ): Promise<void> {
   const whole = infos.filter(({ path }) => !patched.has(path))
   const inOrder = infos.flatMap(({ path }) => patched.get(path) ?? [])

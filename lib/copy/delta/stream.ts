@@ -16,7 +16,7 @@ export interface Contents {
   /** the NARs of all others */
   readonly nars: AsyncIterable<Nar>
   /** a patch of so many bytes was sent */
-  onPatch(bytes: number): void
+  onPatch(path: StorePath, bytes: number): void
 }
 
 export async function* deltaStream(contents: Contents, adding: Adding, sent: PathInfo[]): AsyncGenerator<Uint8Array> {
@@ -43,13 +43,13 @@ export async function* deltaStream(contents: Contents, adding: Adding, sent: Pat
   }
 }
 
-async function* patchedNar({ base, windows }: Patched, { patches, onPatch }: Contents, adding: Adding) {
+async function* patchedNar({ info, base, windows }: Patched, { patches, onPatch }: Contents, adding: Adding) {
   yield words('D', base.path)
   for (const { bytes, drop, skip, add } of stepsOf(windows)) {
     const patch = await patches.next()
     yield words(drop, skip, add, patch.length)
     yield patch
-    onPatch(patch.length)
+    onPatch(info.path, patch.length)
     adding.onSent?.(bytes)
   }
   yield words('.')

@@ -1,6 +1,6 @@
 /** Two real stores of this computer, each with a machine whose programs know no other: as a builder and a host are. */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { End } from '../../../lib/copy/streams.ts'
 import { localMachine } from '../../../lib/edge/local-machine.ts'
@@ -28,6 +28,10 @@ export interface LocalStore {
   end(change?: (machine: Machine) => Machine): End
   /** a path's NAR */
   dump(path: StorePath): Buffer
+  /** temporary ones that its programs have made so far */
+  directories(): string[]
+  /** what the running system of the machine consists of */
+  runs(paths: readonly StorePath[]): void
   /** a program in the place of what would be found */
   replace(program: string, script: string): void
   /** what the machine finds at a path from now on */
@@ -38,7 +42,7 @@ export function localStore(directory: string): LocalStore {
   const bin = join(directory, 'bin')
   mkdirSync(bin, { recursive: true })
   const options = ['--store', directory, '--option', 'build-users-group', '', '--option', 'substituters', '']
-  const real = { nix: programPath('nix-store'), find: programPath('find') }
+  const real = { nix: programPath('nix-store'), find: programPath('find'), mktemp: programPath('mktemp') }
   const run = (...words: string[]) =>
     execFileSync(real.nix, [...words, ...options], { stdio: 'pipe' })
       .toString()
@@ -49,31 +53,44 @@ export function localStore(directory: string): LocalStore {
   }
   const quoted = options.map((word) => `'${word}'`).join(' ')
   const dumping = (before: string) =>
-    `if [ "$1" = --dump ]; then ${before} exec ${real.nix} --dump "${directory}$2"; fi\nexec ${real.nix} "$@" ${quoted}`
+    `case $* in '--query --requisites /run/current-system') exec cat ${directory}/system ;; esac
+if [ "$1" = --dump ]; then ${before} exec ${real.nix} --dump "${directory}$2"; fi\nexec ${real.nix} "$@" ${quoted}`
   replace('nix-store', dumping(''))
   replace(
     'find',
     `for word; do shift; case $word in /nix/store/*) word=${directory}$word ;; esac; set -- "$@" "$word"; done
      ${real.find} "$@" | sed 's,^${directory},,'`,
   )
+  replace('mktemp', `${real.mktemp} "$@" | tee -a ${directory}/made`)
   const machine = localMachine({ env: { ...process.env, PATH: `${bin}:${process.env['PATH']}` } })
+  async function infos(paths: readonly StorePath[]): Promise<Map<StorePath, PathInfo>> {
+    const channel = await machine.open({ argv: ['nix-store', '--serve'] }, signal)
+    const infos = await queryClosure(streamsOf(channel), paths)
+    return new Map(infos.map((info) => [info.path, info]))
+  }
   return {
     directory,
     machine,
     run,
     replace,
+    directories: () =>
+      existsSync(join(directory, 'made')) ? readFileSync(join(directory, 'made'), 'utf8').trim().split('\n') : [],
+    runs: (paths) => writeFileSync(join(directory, 'system'), paths.join('\n')),
     dump: (path) => execFileSync(real.nix, ['--dump', `${directory}${path}`], { maxBuffer: 2 ** 30 }),
     showInPlaceOf: (path, other) => replace('nix-store', dumping(`[ "$2" != ${path} ] || set -- "$1" ${other};`)),
     add: (file) => parseStorePath(run('--add', file)),
-    async infos(paths) {
-      const channel = await machine.open({ argv: ['nix-store', '--serve'] }, signal)
-      const infos = await queryClosure(streamsOf(channel), paths)
-      return new Map(infos.map((info) => [info.path, info]))
-    },
+    infos,
     serve: async () => openServe(streamsOf(await machine.open({ argv: ['nix-store', '--serve', '--write'] }, signal))),
     end: (change = (same) => same) => ({
-      // nobody asks a daemon here
-      store: undefined as unknown as Store,
+      // what a daemon would be asked, answered by the programs
+      store: {
+        addTempRoots: async () => {},
+        queryValidPaths: async (paths) => {
+          const invalid = run('--check-validity', '--print-invalid', ...paths).split('\n')
+          return new Set(paths.filter((path) => !invalid.includes(path)))
+        },
+        queryPathInfos: async (paths) => [...(await infos(paths)).values()],
+      } satisfies Partial<Store> as unknown as Store,
       machine: async () => change(machine),
       serve: 'exec nix-store --serve --write',
       asRoot: false,
