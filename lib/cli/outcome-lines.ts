@@ -24,6 +24,11 @@ function head(outcome: Outcome, width: number, kinds: number): Line {
   return [tone(isGood(outcome) ? '✓' : '✗'), ` ${padded(outcome.host, width)}  `, isGood(outcome) ? kind : strong(kind)]
 }
 
+const sent = ({ sentBytes, sparedBytes }: Outcome): string =>
+  sparedBytes > 0
+    ? `${formatBytes(sentBytes - sparedBytes)} sent for ${formatBytes(sentBytes)}`
+    : `${formatBytes(sentBytes)} sent`
+
 function tail(outcome: Outcome): Span[] {
   const system = [
     outcome.generation === undefined ? '' : `generation ${outcome.generation}`,
@@ -33,7 +38,7 @@ function tail(outcome: Outcome): Span[] {
   const facts = [
     runs && outcome.kind === 'rolled back' ? `back on ${runs}` : runs,
     formatDuration(outcome.milliseconds),
-    outcome.sentBytes > 0 ? `${formatBytes(outcome.sentBytes)} sent` : '',
+    outcome.sentBytes > 0 ? sent(outcome) : '',
   ].filter((fact) => fact !== '')
   return outcome.reason ? [`  ${outcome.reason}`, quiet(` (${facts.join(', ')})`)] : [quiet(`  ${facts.join(', ')}`)]
 }

@@ -1,7 +1,7 @@
 /** Ways for a closure to get to a host. A strategy is one file beside this one and one line in lib/copy/index.ts. */
 import type { Store } from '../nix/store.ts'
 import type { StorePath } from '../nix/store-path.ts'
-import type { TransferProgress, TransferResult } from '../nix/transfer.ts'
+import type { TransferProgress, TransferRequest, TransferResult } from '../nix/transfer.ts'
 import type { Lanes } from './lanes.ts'
 
 export interface CopyRequest {
@@ -10,6 +10,8 @@ export interface CopyRequest {
   readonly to: Store
   /** what carries so many bytes of NARs between the two: they themselves, or something faster */
   openLanes(bytes: number): Promise<Lanes>
+  /** tried before that (lib/copy/delta) */
+  readonly sendOtherwise?: NonNullable<TransferRequest['sendOtherwise']>
   /** let the host fetch what it can from its own substituters first */
   readonly substitute: boolean
   /** free bytes in the host's store, when known: more than that is not begun */

@@ -2,8 +2,10 @@
 import { type HostState, probe, whyNot } from '../activation/host-state.ts'
 import type { BootFile, Builder } from '../builders/builder.ts'
 import { streamsOf } from '../builders/connection.ts'
+import { type Deltas, prepareDeltas } from '../copy/delta/prepare.ts'
 import { copyStrategy } from '../copy/index.ts'
 import { prepareLanes } from '../copy/lanes.ts'
+import { type Lines, measureLines } from '../copy/lines.ts'
 import { formatBytes } from '../format.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
@@ -36,12 +38,23 @@ export async function copyClosure(
     throw error
   })
   moved()
-  const openLanes = prepareLanes({
+  const ends = {
     from: { store: from, ...toplevel.builder.shell, asRoot: false },
     to: { store: to, machine: session.machine, serve: serve.join(' '), asRoot: true },
-    setting: host.copy.compress,
-    codecs: tools.codecs,
-    clock: tools.clock,
+  }
+  let measured: Promise<Lines | undefined> | undefined
+  const lines = () => {
+    measured ??= measureLines({ ...ends, codecs: tools.codecs, clock: tools.clock, signal })
+    return measured
+  }
+  const { compress, delta } = host.copy
+  const openLanes = prepareLanes({ ...ends, setting: compress, lines, signal })
+  const deltas = prepareDeltas({
+    ...ends,
+    setting: delta,
+    compress,
+    lines,
+    log: (line) => tools.report({ kind: 'log', host: host.name, stage: 'copy', line }),
     signal,
   })
   let compressed = ''
@@ -56,6 +69,7 @@ export async function copyClosure(
         compressed = lanes.compressed
         return lanes
       },
+      sendOtherwise: deltas.send,
       substitute: host.copy.substitute,
       freeBytes: state.freeInStore,
       freeBytesNow: async () => (await probe(await session.machine(signal), tools.program, signal)).freeInStore,
@@ -67,6 +81,7 @@ export async function copyClosure(
         // Now, so that it is told of a copy that fails as well.
         gathered.sentBytes = progress.bytesDone
         gathered.sentPaths = progress.pathsDone
+        gathered.sparedBytes = sparedBy(deltas)
         const seconds = (tools.clock.monotonic() - started) / 1000
         const rate = seconds > 0 ? `${formatBytes(progress.bytesDone / seconds)}/s` : ''
         const text = `${progress.pathsDone}/${progress.pathsTotal} paths, ${formatBytes(progress.bytesDone)} of ${formatBytes(progress.bytesTotal)}, ${rate}`
@@ -75,10 +90,16 @@ export async function copyClosure(
     })
     gathered.sentBytes = result.sentBytes
     gathered.sentPaths = result.sentPaths
+    gathered.sparedBytes = sparedBy(deltas)
+    const { paths, bytes } = deltas.told()
+    const how = [
+      compressed && `, sent as ${compressed}`,
+      paths > 0 ? `, ${paths} of them as patches of ${formatBytes(bytes)}` : '',
+    ]
     const text =
       result.sentPaths === 0
         ? 'the host had everything'
-        : `${result.sentPaths} of ${result.closurePaths} paths, ${formatBytes(result.sentBytes)}${compressed && `, sent as ${compressed}`}`
+        : `${result.sentPaths} of ${result.closurePaths} paths, ${formatBytes(result.sentBytes)}${how.join('')}`
     tools.report({ kind: 'note', host: host.name, stage: 'copy', text })
     return { release: () => to.close() }
   } catch (error) {
@@ -88,6 +109,11 @@ export async function copyClosure(
     end()
     from.close()
   }
+}
+
+function sparedBy(deltas: Deltas): number {
+  const { narBytes, bytes } = deltas.told()
+  return Math.max(0, narBytes - bytes)
 }
 
 /** Neither is left open when the other one can't be. */

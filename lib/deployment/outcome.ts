@@ -38,6 +38,8 @@ export interface Outcome {
   readonly deploymentId: string
   readonly sentBytes: number
   readonly sentPaths: number
+  /** of those bytes, what patches made needless */
+  readonly sparedBytes: number
   readonly milliseconds: number
 }
 

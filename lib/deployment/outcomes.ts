@@ -16,6 +16,7 @@ export interface Gathered {
   deploymentId: string
   sentBytes: number
   sentPaths: number
+  sparedBytes: number
   warnings: string[]
   /** the last lines that the switch printed */
   log: string[]
@@ -29,6 +30,7 @@ export const nothingYet = (): Gathered => ({
   deploymentId: '',
   sentBytes: 0,
   sentPaths: 0,
+  sparedBytes: 0,
   warnings: [],
   log: [],
 })
@@ -57,6 +59,7 @@ export const outcomeOf = (host: Host, gathered: Gathered, ending: Ending, millis
   deploymentId: gathered.deploymentId,
   sentBytes: gathered.sentBytes,
   sentPaths: gathered.sentPaths,
+  sparedBytes: gathered.sparedBytes,
   milliseconds,
 })
 

@@ -22,7 +22,12 @@ export function resolveHost(name: string, fields: { own: RawHost; defaults: RawH
     builder: raw.builder ?? fields.builder,
     elevation: raw.sudo ?? 'passwordless',
     specialisation: raw.specialisation ?? undefined,
-    copy: { via: copy.via ?? 'relay', substitute: copy.substitute ?? true, compress: copy.compress ?? 'auto' },
+    copy: {
+      via: copy.via ?? 'relay',
+      substitute: copy.substitute ?? true,
+      compress: copy.compress ?? 'auto',
+      delta: copy.delta ?? 'off',
+    },
     activation: {
       timeoutMs: parseDuration(activation.timeout ?? '5m') ?? 0,
       confirmWithinMs: parseDuration(activation.confirmWithin ?? '60s') ?? 0,

@@ -67,6 +67,8 @@ export interface Host {
     readonly via: 'relay' | 'direct' | 'cache'
     readonly substitute: boolean
     readonly compress: 'auto' | 'always' | 'never'
+    /** what changed inside of paths, in place of the paths */
+    readonly delta: 'auto' | 'off' | 'best'
   }
   readonly activation: {
     /** for the switch itself */

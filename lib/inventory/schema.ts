@@ -27,6 +27,7 @@ const copy = v.strictObject({
   via: v.optional(v.pipe(v.picklist(['relay', 'direct', 'cache']), about('The way to the host.', 'relay'))),
   substitute: v.optional(v.pipe(v.boolean(), about('The host may fetch from its own substituters.', true))),
   compress: v.optional(v.pipe(v.picklist(['auto', 'always', 'never']), about('Compress what is sent.', 'auto'))),
+  delta: v.optional(v.pipe(v.picklist(['auto', 'off', 'best']), about('Send what changed inside of paths.', 'off'))),
 })
 
 const activation = v.strictObject({

@@ -6,11 +6,11 @@
  */
 import { Problem } from '../problem.ts'
 import { referencesFirst } from './closure.ts'
-import { infoAndNar } from './protocol/adding.ts'
+import { wholeNar } from './protocol/adding.ts'
 import { Connection, type DaemonStreams } from './protocol/connection.ts'
 import { inPiecesOf } from './protocol/framed.ts'
 import { nextNar } from './protocol/nars.ts'
-import { readStorePath, storePathFrom } from './protocol/path-info.ts'
+import { newPathInfo, readStorePath, storePathFrom } from './protocol/path-info.ts'
 import { writeAll } from './protocol/queries.ts'
 import { boolean, integer, string, strings } from './protocol/wire.ts'
 import { EndOfStream, NotUnderstood, type WireReader } from './protocol/wire-reader.ts'
@@ -93,7 +93,14 @@ export function openServe(streams: DaemonStreams): NarSource & NarSink {
   }
 }
 
-const greet = (connection: Connection) => connection.post(Buffer.concat([integer(hello.client), integer(spoken)]))
+/** The first of what a client says. */
+export const opening: Buffer = Buffer.concat([integer(hello.client), integer(spoken)])
+
+/** What a client says before the NAR of a path that it adds. */
+export const announcement = (info: PathInfo): Buffer =>
+  Buffer.concat([integer(command.addToStoreNar), newPathInfo(info)])
+
+const greet = (connection: Connection) => connection.post(opening)
 
 async function greeted({ reader }: Connection): Promise<void> {
   const [server, version] = [await reader.integer(), await reader.integer()]
@@ -123,12 +130,31 @@ async function* narsFrom(connection: Connection, infos: readonly PathInfo[]): As
   }
 }
 
-function addMultiple(connection: Connection, nars: AsyncIterable<Nar>, adding: Adding): Promise<void> {
+const addMultiple = (connection: Connection, nars: AsyncIterable<Nar>, adding: Adding): Promise<void> =>
+  converse(connection, (sent) => commands(nars, adding, sent), adding)
+
+/**
+ * For a store at whose end the conversation is put together out of something else: `pieces` become that, and `sent` is told
+ * of each path that has been begun. Fails and ends like `addMultiple`.
+ */
+export function openAssembled(streams: DaemonStreams) {
+  const connection = new Connection(streams)
+  return {
+    add: (pieces: (sent: PathInfo[]) => AsyncIterable<Uint8Array>, adding: Adding): Promise<void> =>
+      converse(connection, pieces, adding),
+    close: () => connection.close(),
+  }
+}
+
+function converse(
+  connection: Connection,
+  pieces: (sent: PathInfo[]) => AsyncIterable<Uint8Array>,
+  adding: Adding,
+): Promise<void> {
   return connection.exclusively(async () => {
     const sent: PathInfo[] = []
-    greet(connection)
     const say = async () => {
-      for await (const piece of inPiecesOf(pieceSize, commands(nars, adding, sent))) await connection.send(piece)
+      for await (const piece of inPiecesOf(pieceSize, pieces(sent))) await connection.send(piece)
       connection.endInput()
     }
     await Promise.all([say(), confirm(connection, adding, sent)])
@@ -136,10 +162,11 @@ function addMultiple(connection: Connection, nars: AsyncIterable<Nar>, adding: A
 }
 
 async function* commands(nars: AsyncIterable<Nar>, adding: Adding, sent: PathInfo[]): AsyncGenerator<Uint8Array> {
+  yield opening
   for await (const nar of nars) {
     sent.push(nar.info)
-    yield integer(command.addToStoreNar)
-    yield* infoAndNar(nar, adding)
+    yield announcement(nar.info)
+    yield* wholeNar(nar, adding)
   }
 }
 

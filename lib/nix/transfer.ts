@@ -35,6 +35,14 @@ export interface Carriers {
   readonly to: NarSink
 }
 
+/** Told of what happens on the way. */
+export interface Moved {
+  onSent(bytes: number): void
+  onAdded(info: PathInfo): void
+  /** what was sent and has not arrived will be sent once more */
+  onAgain(): void
+}
+
 export interface TransferRequest {
   readonly roots: readonly StorePath[]
   readonly from: End
@@ -45,6 +53,11 @@ export interface TransferRequest {
   admit?(bytes: number, hasFetched: boolean): Promise<void>
   /** what carries so many bytes of NARs between the two, when it is not they themselves; closed afterwards */
   openLanes?(bytes: number): Promise<Carriers>
+  /**
+   * Another way, tried first: gives what it has not brought. It tells of bytes and paths as they go, and of what comes to
+   * nothing after all. Rejects only when it was interrupted.
+   */
+  sendOtherwise?(missing: readonly PathInfo[], moved: Moved): Promise<readonly PathInfo[]>
   /** what to do when the receiving store doesn't trust us and refused a path */
   readonly whenUntrusted: string
   /** called at every sign of life of either store */
@@ -119,41 +132,68 @@ async function copy(
   const sentBytes = totalSize(missing)
   if (missing.length > 0) {
     await request.admit?.(sentBytes, hasFetched)
-    await send(request, missing, await openLanes(sentBytes))
+    const progress = progressOf(request, missing)
+    const left = (await request.sendOtherwise?.(missing, progress)) ?? missing
+    if (left.length > 0) await send(request, left, progress, await openLanes(totalSize(left)))
   }
   return { closurePaths: closure.length, sentPaths: missing.length, sentBytes }
 }
 
-async function send(request: TransferRequest, missing: readonly PathInfo[], lanes: Carriers): Promise<void> {
-  const { from, to } = request
+interface Progress extends Moved {
+  /** for people */
+  arrived(): string
+}
+
+function progressOf(request: TransferRequest, missing: readonly PathInfo[]): Progress {
   const bytesTotal = totalSize(missing)
-  let pathsDone = 0
+  const added: PathInfo[] = []
   let bytesDone = 0
-  const tell = () => request.onProgress({ pathsDone, pathsTotal: missing.length, bytesDone, bytesTotal })
-  const source = { failed: false }
+  const tell = () => request.onProgress({ pathsDone: added.length, pathsTotal: missing.length, bytesDone, bytesTotal })
   tell()
+  return {
+    onSent(bytes) {
+      bytesDone += bytes
+      request.onMove()
+      tell()
+    },
+    onAdded(info) {
+      added.push(info)
+      request.onMove()
+      tell()
+    },
+    onAgain() {
+      bytesDone = totalSize(added)
+      tell()
+    },
+    arrived: () =>
+      `${added.length} of ${missing.length} paths (${formatBytes(totalSize(added))} of ${formatBytes(bytesTotal)}) arrived and stay there`,
+  }
+}
+
+async function send(
+  { from, to, whenUntrusted, onMove }: TransferRequest,
+  missing: readonly PathInfo[],
+  progress: Progress,
+  lanes: Carriers,
+): Promise<void> {
+  let added = 0
+  const source = { failed: false }
   try {
     await lanes.to.addMultiple(watched(lanes.from, missing, source), {
       count: missing.length,
       checkSignatures: false,
-      onSent(bytes) {
-        bytesDone += bytes
-        request.onMove()
-        tell()
+      onSent: progress.onSent,
+      onAdded(info) {
+        added++
+        progress.onAdded(info)
       },
-      onAdded() {
-        pathsDone++
-        request.onMove()
-        tell()
-      },
-      onEvent: request.onMove,
+      onEvent: onMove,
     })
   } catch (error) {
-    const arrived = totalSize(missing.slice(0, pathsDone))
     const hints = [
-      ...(to.store.trusted === false ? [request.whenUntrusted] : []),
-      `${pathsDone} of ${missing.length} paths (${formatBytes(arrived)} of ${formatBytes(bytesTotal)}) arrived and stay there`,
-      `the next run goes on with ${missing[pathsDone]?.path}`,
+      ...(to.store.trusted === false ? [whenUntrusted] : []),
+      progress.arrived(),
+      `the next run goes on with ${missing[added]?.path}`,
     ]
     throw source.failed ? notOutOfReach(told(error, from, hints)) : told(error, to, hints)
   }

@@ -35,6 +35,7 @@ const outcome = (host: string, kind: OutcomeKind, parts: Partial<Outcome> = {}):
   deploymentId: '',
   sentBytes: 0,
   sentPaths: 0,
+  sparedBytes: 0,
   milliseconds: 41_000,
   ...parts,
 })

@@ -62,7 +62,7 @@ test('every field left out has the default that the documentation names', async 
           builder: 'local',
           elevation: 'passwordless',
           specialisation: undefined,
-          copy: { via: 'relay', substitute: true, compress: 'auto' },
+          copy: { via: 'relay', substitute: true, compress: 'auto', delta: 'off' },
           activation: { timeoutMs: 300_000, confirmWithinMs: 60_000, settleMs: 10_000, rebootWithinMs: 300_000 },
           reboot: 'never',
           checks: [],
@@ -105,7 +105,7 @@ hosts:
   })
   t.match(own, { builder: 'other', specialisation: undefined, checks: [{ kind: 'unit' }] })
   t.same(own?.tags, [])
-  t.same(own?.copy, { via: 'relay', substitute: false, compress: 'never' })
+  t.same(own?.copy, { via: 'relay', substitute: false, compress: 'never', delta: 'off' })
   t.same(own?.activation, { timeoutMs: 120_000, confirmWithinMs: 180_000, settleMs: 90_000, rebootWithinMs: 420_000 })
   t.same(plain?.activation, { timeoutMs: 120_000, confirmWithinMs: 60_000, settleMs: 0, rebootWithinMs: 420_000 })
 })

@@ -4,6 +4,7 @@ import t from 'tap'
 import type { Codec } from '../../lib/copy/compression.ts'
 import type { CopyRequest } from '../../lib/copy/copy.ts'
 import { prepareLanes } from '../../lib/copy/lanes.ts'
+import { measureLines } from '../../lib/copy/lines.ts'
 import { relay } from '../../lib/copy/relay.ts'
 import { systemClock } from '../../lib/edge/clock.ts'
 import { codecs } from '../../lib/edge/codecs.ts'
@@ -83,7 +84,7 @@ async function copied(host: string, root: StorePath, { codec = 'zstd', through, 
   const signal = more.signal ?? new AbortController().signal
   const [builder, target] = [machineOf('forge'), machineOf(host)]
   const durably = '--option fsync-store-paths true'
-  const open = prepareLanes({
+  const ends = {
     from: { store: from.store, machine: async () => builder, serve: 'exec nix-store --serve', asRoot: false },
     to: {
       store: to.store,
@@ -91,11 +92,10 @@ async function copied(host: string, root: StorePath, { codec = 'zstd', through, 
       serve: `exec nix-store --serve --write ${durably}`,
       asRoot: true,
     },
-    setting: 'always',
-    codecs: async () => (await codecs()).filter((one: Codec) => one.name === codec),
-    clock: systemClock,
-    signal,
-  })
+  }
+  const named = async () => (await codecs()).filter((one: Codec) => one.name === codec)
+  const lines = () => measureLines({ ...ends, codecs: named, clock: systemClock, signal })
+  const open = prepareLanes({ ...ends, setting: 'always', lines, signal })
   let compressed = ''
   try {
     const result = await relay({

@@ -44,12 +44,12 @@ async function* operations(nars: AsyncIterable<Nar>, adding: Adding, sent: PathI
 
 async function* contents(nar: Nar, adding: Adding): AsyncGenerator<Uint8Array> {
   yield integer(1)
-  yield* infoAndNar(nar, adding)
+  yield newPathInfo(nar.info)
+  yield* wholeNar(nar, adding)
 }
 
-/** A path as both protocols take it. Rejects when its NAR is not as long as is known of it. */
-export async function* infoAndNar({ info, bytes }: Nar, adding: Adding): AsyncGenerator<Uint8Array> {
-  yield newPathInfo(info)
+/** Rejects when it is not as long as is known of it. */
+export async function* wholeNar({ info, bytes }: Nar, adding: Adding): AsyncGenerator<Uint8Array> {
   let size = 0
   for await (const piece of bytes as AsyncIterable<Buffer>) {
     size += piece.length
