@@ -137,7 +137,7 @@ const missingEnding = ({ reason, confirmationSent, triesOnce }: Extract<Transact
   kind: 'needs hands',
   reason,
   hints: triesOnce
-    ? ['switch it off and on: its boot loader then starts the system that ran before']
+    ? ['switch it off and on: its boot loader then starts what it started before']
     : [
         ...(confirmationSent ? [] : ['if it boots at all, it goes back by itself, with one more reboot']),
         'look at its console: its boot menu may have the generation before',

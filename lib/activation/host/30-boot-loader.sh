@@ -132,6 +132,11 @@ damaged_menu() {
 # By the loader's own script, for the system in the profile: what the menu named can't be known any more.
 repair_menu() {
   [ -n "$(damaged_menu)" ] && switch_is_free 10 || return 0
+  rm -f "$(system_partition)/loader/loader.tmp"
+  # An entry that exists is not always written again.
+  damaged_menu | while read -r _ file; do
+    case $file in */loader/entries/*) rm -f "$file" ;; esac
+  done
   NIXOS_NO_CHECK=1 NIXOS_INSTALL_BOOTLOADER=0 timeout 300 "$(profile_system)/bin/switch-to-configuration" boot >&2
   sync_file_system /boot
 }
@@ -156,7 +161,8 @@ clear_boot_leftovers() { # FILE-WITH-THE-BOOT-FILES-BEFORE
   keep_switch_lock
   (
     flock -w 10 7 || exit 0
-    rm -f /boot/extlinux/extlinux.conf.tmp.*
+    # NixOS's script for systemd-boot fails for ever where its temporary file exists.
+    rm -f /boot/extlinux/extlinux.conf.tmp.* "$(system_partition)/loader/loader.tmp"
     # A loader whose entries can't be read may name its files elsewhere.
     [ -e "$1" ] && [ "$(boot_default)" != unknown ] || exit 0
     boot_files | grep -vxF -f "$1" | while read -r file; do

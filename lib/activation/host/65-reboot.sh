@@ -37,7 +37,7 @@ prepare_reboot() {
   esac
   mv "$here" "$pending_directory/$id" && ln -s "$pending_directory/$id" "$here" && write_lasting_unit &&
     echo "$reboot_reason" > "$here/reboot-reason" &&
-    boot_mounts > "$here/boot-mounts" || refuse failed "$pending_directory could not be written"
+    echo "$(boot_mounts)" > "$here/boot-mounts" || refuse failed "$pending_directory could not be written"
 }
 
 # Whether what is written there is there after a reboot. An overlay over /etc (and a system with one, in prepare_reboot)
@@ -141,6 +141,10 @@ supervise_reboot() {
     confirming)
       if [ "$(cat "$here/arrived-in" 2> /dev/null)" != "$(boot_id)" ]; then
         # Confirmed already, and booted once more since.
+        if [ -n "$(once)" ] && [ "$(booted_system)" = "$old_boot" ]; then
+          roll_back "the host restarted before the boot loader had the new system"
+          return
+        fi
         [ "$(running_system)" != "$toplevel" ] || activate_specialisation || return
       fi
       confirm_system
@@ -156,7 +160,7 @@ stage_reboot() {
   if called_off; then read -r _ why < "$here/verdict"; roll_back "$why"; return; fi
   set_state staging "$(cat "$here/reboot-reason")"
   set_new_profile || return
-  try_once || make_permanent || return
+  try_once || { forget_once; make_permanent; } || return
   if called_off; then read -r _ why < "$here/verdict"; roll_back "$why"; return; fi
   set_state rebooting "$(once)"
   restart_host
@@ -180,9 +184,11 @@ restart_host() {
 }
 
 # The directory that this program is in is gone by then, and its unit is stopped by the very reboot that it waits for.
+# NixOS's systemd has next to nothing in its own PATH.
 reboot_for_good() {
   systemd-run --quiet --collect --unit="deploy-reboot-$id" --property=DefaultDependencies=no --property=IgnoreOnIsolate=yes \
-    -- /bin/sh -c 'sync; systemctl --ignore-inhibitors reboot; sleep "$0"; systemctl reboot --force; sleep 60
+    --setenv=PATH="$PATH" --setenv=SYSTEMCTL_SKIP_AUTO_KEXEC=1 --setenv=SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT=1 \
+    -- /bin/sh -c 'sleep 1; sync; systemctl --ignore-inhibitors reboot; sleep "$0"; systemctl reboot --force; sleep 60
       systemctl reboot --force --force; sleep 60; echo b > /proc/sysrq-trigger' "$((reboot_seconds / 2))" || systemctl reboot
 }
 
@@ -239,14 +245,18 @@ prepare_way_back() {
     old_profile_link=${present_link:-$old_profile_link}
     return
   fi
-  await_boot_mounts
+  await_boot_mounts || return
+  forget_once
+  return 0
 }
 
 # False, with missing_mount, when one of them is not there in time: what was written would be in another file system.
 await_boot_mounts() {
   missing_mount= waited=0
+  [ -s "$here/boot-mounts" ] || return 0
   while read -r directory mount_point; do
-    until [ "$(stat -c %m "$directory" 2> /dev/null)" = "$mount_point" ]; do
+    [ -n "$directory" ] || continue
+    until [ "$(stat -c %m "$mount_point" 2> /dev/null)" = "$mount_point" ]; do
       [ $waited -lt "$reboot_seconds" ] || { missing_mount=$mount_point; return 1; }
       systemctl start --no-block "$(systemd-escape --path --suffix=mount "$mount_point")" 2> /dev/null
       sleep 1

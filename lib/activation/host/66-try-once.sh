@@ -20,7 +20,7 @@ try_once() {
 once() { [ ! -e "$here/tries-once" ] || echo "the boot loader tries it once"; }
 
 forget_once() {
-  [ ! -e "$here/tries-once" ] || { bootctl set-oneshot '' >> "$here/log" 2>&1; rm -f "$here/tries-once"; }
+  [ ! -e "$here/tries-once" ] || { bootctl set-oneshot '' >> "$here/log" 2>&1 && rm -f "$here/tries-once"; }
 }
 
 # It says so itself, in UTF-16; another loader, or none, may have read files of its kind.

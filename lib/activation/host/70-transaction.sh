@@ -109,7 +109,6 @@ supervise() { # ID
     outcome=$(sed -n 's/^result //p' "$run_directory/result")
     why=$(sed -n 's/^reason //p' "$run_directory/result")
     conclude
-    [ "$outcome" != rebooting ] || reboot_for_good
     return
   fi
   case $mode in
@@ -280,6 +279,13 @@ roll_back() { # REASON
   if [ "$state" != rolling-back ]; then set_state rolling-back "$why"; fi
   echo "rolling back: $why" >> "$here/log"
   [ "$mode" != reboot ] || prepare_way_back || {
+    # The default is the old system still, whose boot can put the rest back.
+    if [ -n "$(once)" ] && [ "$(cat "$here/returns" 2> /dev/null | wc -l)" -lt 3 ]; then
+      echo . >> "$here/returns"
+      set_state returning "$why"
+      restart_host
+      return
+    fi
     finish needs-hands "$why; and it can't go back, because $missing_mount, where its boot loader is, is not mounted"
     return
   }
@@ -364,7 +370,6 @@ conclude_roll_back() {
     why="$why; the old system could not be activated again${worse:+ ($worse)}"
     worse=
     finish rebooting "$why, so the host reboots into it"
-    reboot_for_good
   else
     finish needs-hands "$why; and the old system could not be activated again (exit code $switch_exit)"
   fi
@@ -408,6 +413,7 @@ conclude() {
   # The log goes to the journal as well.
   tail -c 1000000 "$here/log"
   echo "$outcome${why:+: $why}"
+  [ "$outcome" != rebooting ] || reboot_for_good
   # From here on it is over: whoever comes after a process that was killed only clears away.
   forget "$id"
 }

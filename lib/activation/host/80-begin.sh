@@ -27,14 +27,14 @@ refuse() { # WORD REASON
   exit 0
 }
 
-# A transient service of its own: it outlives the login, its memory is the last to be taken, and the emergency mode that
+# A transient service of its own, started again without end as long as its program is there: it outlives the login, its memory is the last to be taken, and the emergency mode that
 # a broken file system of the new configuration leads to doesn't stop it, as it stops whatever needs sysinit.target.
 start_unit() { # UNIT VERB
   systemd-run --quiet --collect --unit="$1" --service-type=exec --description="deployment $id" \
     --property=DefaultDependencies=no --property=Conflicts=shutdown.target --property=Before=shutdown.target \
     --property=OOMPolicy=continue --property=OOMScoreAdjust=-1000 --property=Restart=on-failure --property=RestartSec=200ms \
     --property=StartLimitIntervalSec=0 \
-    --setenv=DEPLOY_TOOLS="$old" -- /bin/sh "$here/program" "$2" "$id"
+    --setenv=DEPLOY_TOOLS="$old" -- /bin/sh -c '[ ! -e "$0" ] || exec /bin/sh "$0" "$@"' "$here/program" "$2" "$id"
 }
 
 start_supervisor() {
