@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import fc from 'fast-check'
@@ -246,6 +248,39 @@ test('closing a machine ends what runs on it, and what waits for it', withSshd, 
   for (const channel of busy) t.match(await channel.exit, { code: null, lost: true })
   await until(() => sshd.log().includes('Disconnected from user'))
   await machine.close()
+})
+
+test("a connection of OpenSSH's client leaves nothing behind, however this program ends", withSshd, async (t) => {
+  const bench = new Bench(t)
+  bench.key('id')
+  const sshd = await bench.sshd()
+  bench.know('known', `[127.0.0.1]:${sshd.port}`, sshd.hostKey('ed25519'))
+  const address = `HostName 127.0.0.1\n  Port ${sshd.port}\n  UserKnownHostsFile @known\n  KnownHostsCommand /bin/true`
+  const configFile = bench.config(
+    `Host dave\n  ${address}\n  IdentityFile @id\nHost nobody\n  ${address}\n  IdentityFile @none\n`,
+  )
+  const url = new URL('../../lib/edge/ssh.ts', import.meta.url).href
+  const temporary = mkdtempSync('/tmp/left-')
+  t.teardown(() => rmSync(temporary, { recursive: true }))
+  const left = () => readdirSync(temporary).filter((name) => name.startsWith('ssh-'))
+  const program = (destination: string, end: string) => `
+    const { sshNetwork } = await import('${url}')
+    const network = sshNetwork({ configFile: '${configFile}' })
+    const login = { name: 'dave', destination: '${destination}', elevation: 'none' }
+    await network.connect(login).then(() => console.log('in'), () => console.log('refused'))
+    ${end}`
+  const endings = ['process.exit(0)', "process.kill(process.pid, 'SIGKILL')"]
+  for (const [destination, said] of [
+    ['dave', 'in\n'],
+    ['nobody', 'refused\n'],
+  ] as const) {
+    for (const end of endings) {
+      const argv = [...process.execArgv, '--input-type=module', '-e', program(destination, end)]
+      const child = spawnSync(process.execPath, argv, { env: { ...process.env, TMPDIR: temporary } })
+      t.equal(String(child.stdout), said, String(child.stderr))
+      await until(() => left().length === 0)
+    }
+  }
 })
 
 test('a connection of ssh survives new keys in the middle of much data', withSshd, async (t) => {

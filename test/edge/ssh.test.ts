@@ -442,6 +442,21 @@ test('a pinned host key counts alone, whatever the files say', withSshd, async (
     )
     t.equal(problem instanceof NotLetIn, false, 'nobody has seen our keys')
   }
+  const hop = await bench.sshd()
+  bench.know('known-hop', `[127.0.0.1]:${hop.port}`, bench.publicKey('other'))
+  const behind = [
+    host('hop', hop, 'UserKnownHostsFile @known-hop'),
+    ...plainAndOpenssh(sshd, 'ProxyJump hop').map((one) => one.replaceAll('@nothing', '@known')),
+  ]
+  const byHop = sshNetwork({ configFile: bench.config(behind.join('\n')) })
+  for (const destination of ['plain', 'openssh']) {
+    const { message, detail } = await refused(
+      t,
+      byHop.connect({ ...login(destination), hostKey: pin(sshd.hostKey('ed25519')) }),
+    )
+    t.notMatch(message, 'pinned', 'it is the key of the host on the way that is wrong')
+    t.match(`${message}\n${detail}`, new RegExp(`\\[127.0.0.1\\]:${hop.port}.* has changed`))
+  }
   const wrong = await refused(t, network.connect({ ...login('plain'), hostKey: pin(bench.publicKey('other')) }))
   t.equal(
     wrong.detail,

@@ -40,26 +40,44 @@ const quiet = [
 ]
 
 /**
- * Runs the program given as arguments until our end of its standard input closes: a connection must not outlive this
- * process, not even when that is killed.
+ * Runs a program until our end of its standard input closes, then removes a directory: neither connection nor socket
+ * may outlive this process, not even when that is killed. Arguments: the directory, then the program.
  */
 const leash = `
+place=$1
+shift
 exec 3<&0
+# It comes to ssh as well, and interrupts one waiting for its end.
+trap : HUP INT TERM
 "$@" </dev/null 3<&- &
 ssh=$!
-{ cat <&3; kill "$ssh"; } >/dev/null 2>&1 &
+# Ours is gone when this process is, and would end us by SIGPIPE.
+exec 2>/dev/null
+{ trap - HUP INT TERM; cat <&3; kill "$ssh"; } >/dev/null &
 watch=$!
 wait "$ssh"
 code=$?
+wait "$ssh"
 kill "$watch"
+rm -rf "$place"
 exit "$code"`
 
 /** Rejects with a Problem when ssh can't log in; what ssh said is its detail. */
 export async function systemSsh(target: SystemSshTarget, signal: AbortSignal): Promise<Transport> {
-  const { login, destination, config } = target
-  const { name } = login
   // A control socket's name must be short, which some machines' temporary directory is not.
   const place = await mkdtemp(join(tmpdir().length > 40 ? '/tmp' : tmpdir(), 'ssh-'))
+  try {
+    return await connectFrom(place, target, signal)
+  } catch (error) {
+    await rm(place, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** `place`: a directory of its own, which is removed at the end of the connection. */
+async function connectFrom(place: string, target: SystemSshTarget, signal: AbortSignal): Promise<Transport> {
+  const { login, destination, config } = target
+  const { name } = login
   const socket = join(place, 's')
   const source = await carefulSource(config, place, { ...target, signal })
   const ssh = ['ssh', ...configArguments(source)]
@@ -81,7 +99,7 @@ export async function systemSsh(target: SystemSshTarget, signal: AbortSignal): P
     ...['-N', '-T'],
     ...destination,
   ]
-  const connection = await startProcess(['/bin/sh', '-c', leash, 'ssh', ...master], { env })
+  const connection = await startProcess(['/bin/sh', '-c', leash, 'ssh', place, ...master], { env })
   const closed = connection.exit.then(() => rm(place, { recursive: true, force: true }))
   const close = async () => {
     connection.close()
@@ -119,15 +137,18 @@ const gone = { code: null, signal: null, lost: true } as const
 /** What the user wants, but a changed key is never accepted. */
 const trust = (config: HostConfig): string[] => (careless(config) ? option('StrictHostKeyChecking', 'accept-new') : [])
 
+/** The name of a host whose key is pinned: no other host is called so. */
+const alias = 'the-host-with-the-pinned-key'
+
 /** Only this key, whatever the files of the configuration say. `place` is a directory of ours. */
 async function pinned({ key }: PinnedKey, place: string): Promise<string[]> {
   const file = join(place, 'known_hosts')
-  await writeFile(file, `pinned ${key}\n`)
+  await writeFile(file, `${alias} ${key}\n`)
   return [
     ...option('UserKnownHostsFile', file),
     ...option('GlobalKnownHostsFile', '/dev/null'),
     ...option('KnownHostsCommand', 'none'),
-    ...option('HostKeyAlias', 'pinned'),
+    ...option('HostKeyAlias', alias),
     ...option('StrictHostKeyChecking', 'yes'),
     ...option('VerifyHostKeyDNS', 'no'),
     ...option('NoHostAuthenticationForLocalhost', 'no'),
@@ -155,7 +176,8 @@ async function loggedIn(connection: Process, target: SystemSshTarget, signal: Ab
   if (first === 'aborted') throw signal.reason
   if (first === 'in') return
   const detail = connection.errorOutput().trim()
-  if (login.hostKey && detail.includes('Host key verification failed')) {
+  // A host on the way has a name of its own there.
+  if (login.hostKey && new RegExp(`host key (is known )?for ${alias} `, 'i').test(detail)) {
     const offered = /^SHA256:[A-Za-z0-9+/]+/m.exec(detail)?.[0] ?? 'another type of key'
     throw otherThanPinned(config.hostName, offered, login.hostKey)
   }
