@@ -129,6 +129,7 @@ async function openTools({ inventory, report, terminal, interrupts }: Parts): Pr
           return keysProgram(await files.readHostProgramParts('keys'))
         },
         builders: inventory.builders,
+        secret: (source) => stores.secret(source, secrets),
         login: (signal) => stores.connectToStore(account, { network, secrets }, signal),
       },
       randomHex: identity.randomHex,

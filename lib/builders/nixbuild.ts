@@ -6,7 +6,7 @@ import { nixbuildKeyCommands } from '../inventory/builders.ts'
 import type { Inventory, StoreSpec } from '../inventory/inventory.ts'
 import type { Login } from '../machine/machine.ts'
 import { shortName } from '../nix/activity.ts'
-import { nixbuildHost, nixbuildHostKey } from '../nix/nixbuild.ts'
+import { nixbuildHost, nixbuildHostKey, nixbuildTokenCommand } from '../nix/nixbuild.ts'
 import { Problem, partsOf } from '../problem.ts'
 
 /** The SSH options of the same page. `PubkeyAcceptedKeyTypes` is the name that old and new versions of OpenSSH know. */
@@ -76,7 +76,7 @@ export const withTokenHints = (problem: Problem): Problem =>
     hints: [
       ...problem.hints,
       `make a token that may build, with a key of the account: ssh ${nixbuildHost} shell`,
-      'then: tokens create -p store:read -p store:write -p build:read -p build:write',
+      `then: ${nixbuildTokenCommand}`,
     ],
   })
 

@@ -68,7 +68,8 @@ export async function connectToStore(
   }
 }
 
-const secret = (source: TokenSource, secrets: Secrets) =>
+/** What it names. Rejects with a Problem. */
+export const secret = (source: TokenSource, secrets: Secrets) =>
   'file' in source ? secrets.file(source.file) : secrets.variable(source.env)
 
 const loginOf = ({ name, destination, hostKey, identityFile }: StoreSpec): Login => ({

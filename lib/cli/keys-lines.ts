@@ -28,7 +28,8 @@ export function keysLines(name: string, report: KeysReport, { room, now }: { roo
 function headline({ keys, couldNot, did }: KeysReport): string {
   if (keys.length === 0)
     return couldNot.length > 0 ? 'keys are left' : did.length > 0 ? 'keys revoked' : 'no key was there'
-  const count = keys.length === 1 ? '1 key' : `${keys.length} keys`
+  const what = keys.every(({ kind }) => kind === 'key') ? 'key' : keys.length === 1 ? 'token' : 'login'
+  const count = keys.length === 1 ? `1 ${what}` : `${keys.length} ${what}s`
   const broken = keys.filter(({ findings }) => findings.length > 0).length
   return broken > 0 ? `${broken} of ${count} not in order` : `${count} at nixbuild.net in order`
 }
@@ -49,7 +50,7 @@ function keyLines(key: ManagedKey, { width, now, room }: Place): Line[] {
   const fit = fitting(room)
   const facts = [
     key.fingerprint ?? key.file,
-    key.made === undefined ? 'age unknown' : `${Math.max(0, Math.floor((now - key.made) / dayMs))} days old`,
+    ...(key.kind === 'token' ? [] : [ageOf(key, now)]),
     ...(key.mode === undefined ? [] : [`mode ${key.mode}`]),
     key.usedByDaemon ? 'used by the daemon' : key.account === 'root' ? 'not used by the daemon' : 'used by the user',
     ...(key.ssh.pinnedIn.length > 0 ? ['host key pinned'] : []),
@@ -60,6 +61,9 @@ function keyLines(key: ManagedKey, { width, now, room }: Place): Line[] {
     ...key.findings.flatMap(({ text, mend }) => [...fit(['      ', bad('✗'), ` ${text}`]), ...hint(mend, room)]),
   ]
 }
+
+const ageOf = ({ made }: ManagedKey, now: number) =>
+  made === undefined ? 'age unknown' : `${Math.max(0, Math.floor((now - made) / dayMs))} days old`
 
 const ways: Readonly<Record<Verification['way'], string>> = {
   build: 'a build through the daemon',

@@ -1,4 +1,5 @@
 /** `deploy keys [show|install|verify|rotate|revoke|module|why] HOST..` */
+import { managedLogins } from '../keys/login.ts'
 import { nixosModule } from '../keys/module.ts'
 import { explain } from '../keys/why.ts'
 import { parseDuration } from '../inventory/duration.ts'
@@ -59,8 +60,9 @@ export const keys = verb({
     refuseMisplaced(action, given)
     const choice = { ...given, words: action === undefined ? given.words : others }
     const { inventory, hosts: chosen } = await chosenHosts(choice, machine)
-    const hosts = given.all ? chosen.filter(({ nixbuildKeys }) => nixbuildKeys.length > 0) : chosen
-    if (hosts.length === 0) throw new Problem('no host has nixbuildKeys in hosts.yaml', { kind: 'usage' })
+    const hosts = given.all ? chosen.filter((host) => managedLogins(host).length > 0) : chosen
+    if (hosts.length === 0)
+      throw new Problem('no host has nixbuildKeys or a nixbuildToken in hosts.yaml', { kind: 'usage' })
     const story = await import('../deployment/keys/index.ts')
     const place = { output: given, machine }
     const work = { inventory, hosts, verbose: given.verbose }
@@ -82,7 +84,7 @@ export const keys = verb({
         place,
       )
     }
-    const without = hosts.find(({ nixbuildKeys }) => nixbuildKeys.length === 0)
+    const without = hosts.find((host) => managedLogins(host).length === 0)
     if (without) throw withoutKeys(without.name)
     const patience = { waitMs: machine.terminal.isWatched ? pastingMs : 0 }
     const ask = {

@@ -4,7 +4,7 @@ import type { Builder } from '../builders/builder.ts'
 import type { CheckEdge } from '../checks/check.ts'
 import type { Clock } from '../clock.ts'
 import type { Codec } from '../copy/compression.ts'
-import type { Inventory } from '../inventory/inventory.ts'
+import type { Inventory, TokenSource } from '../inventory/inventory.ts'
 import type { KeysProgram } from '../keys/program.ts'
 import type { Machine, Network } from '../machine/machine.ts'
 import type { Report } from './event.ts'
@@ -34,6 +34,8 @@ export interface Tools {
 export interface KeyTools {
   program(): Promise<KeysProgram>
   readonly builders: Inventory['builders']
+  /** What hosts.yaml names. Rejects with a Problem. */
+  secret(source: TokenSource): Promise<string>
   /** One command for each login. Rejects with a Problem. */
   login(signal: AbortSignal): Promise<Machine>
 }

@@ -42,7 +42,7 @@ const variableMistake = (text: string) =>
 
 const file = v.pipe(v.string(), unless(fileMistake))
 
-const token = v.pipe(
+export const token = v.pipe(
   v.strictObject(
     {
       env: v.optional(v.pipe(v.string(), unless(variableMistake), about('An environment variable that has it.'))),

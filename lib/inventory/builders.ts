@@ -1,8 +1,8 @@
 /** The builders of an inventory, and which of them a host uses. */
 import { resolve as resolvePath } from 'node:path'
-import type { BuilderSpec, KeyCommands } from './inventory.ts'
+import type { BuilderSpec, KeyCommands, TokenSource } from './inventory.ts'
 import type { Finding } from './mistake.ts'
-import type { RawBuilder } from './schema.ts'
+import type { RawBuilder, RawToken } from './schema.ts'
 import { closest } from './suggestion.ts'
 
 /** This name is the control machine's own Nix, whether or not the file lists it. */
@@ -28,7 +28,7 @@ export function resolveBuilder(name: string, raw: RawBuilder, directory: string)
     service: isNixbuild(store) ? 'nixbuild.net' : undefined,
     identityFile: identityFile === undefined ? undefined : file(identityFile),
     hostKey,
-    token: token && (token.file === undefined ? { env: token.env ?? '' } : { file: file(token.file) }),
+    token: token && resolveToken(token, directory),
     keyCommands: {
       add: raw.keyCommands?.add ?? nixbuildKeyCommands.add,
       remove: raw.keyCommands?.remove ?? nixbuildKeyCommands.remove,
@@ -37,6 +37,10 @@ export function resolveBuilder(name: string, raw: RawBuilder, directory: string)
     tags: words(raw.tags),
   }
 }
+
+/** `directory`: what files are relative to. */
+export const resolveToken = ({ env = '', file }: RawToken, directory: string): TokenSource =>
+  file === undefined ? { env } : { file: resolvePath(directory, file) }
 
 const isNixbuild = (store: string) => /^ssh-ng:\/\/(?:[^@/]*@)?eu\.nixbuild\.net(?::\d+)?\/?$/i.test(store)
 

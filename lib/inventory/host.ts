@@ -1,12 +1,21 @@
 /** One host with the defaults of its inventory applied: scalars and lists are replaced, maps are merged one level deep. */
+import { resolveToken } from './builders.ts'
 import { parseDuration } from './duration.ts'
 import { resolveCheck } from './health-checks.ts'
 import type { Host } from './inventory.ts'
 import type { RawHost } from './schema.ts'
 
-/** `builder` is the one to use when neither the host nor the defaults name one. */
-export function resolveHost(name: string, fields: { own: RawHost; defaults: RawHost; builder: string }): Host {
-  const { own, defaults } = fields
+interface Fields {
+  readonly own: RawHost
+  readonly defaults: RawHost
+  /** to use when neither the host nor the defaults name one */
+  readonly builder: string
+  /** what files are relative to */
+  readonly directory: string
+}
+
+export function resolveHost(name: string, fields: Fields): Host {
+  const { own, defaults, directory } = fields
   const raw: RawHost = { ...defaults, ...own }
   const copy = { ...defaults.copy, ...own.copy }
   const activation = { ...defaults.activation, ...own.activation }
@@ -42,5 +51,6 @@ export function resolveHost(name: string, fields: { own: RawHost; defaults: RawH
     // Holes are entries that a mistake was found in.
     checks: (raw.checks ?? []).flatMap((check) => (check && resolveCheck(check)) ?? []),
     nixbuildKeys: raw.nixbuildKeys ?? [],
+    nixbuildToken: raw.nixbuildToken && resolveToken(raw.nixbuildToken, directory),
   }
 }

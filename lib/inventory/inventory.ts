@@ -86,6 +86,8 @@ export interface Host {
   readonly generations: GenerationPolicy | undefined
   readonly checks: readonly CheckSpec[]
   readonly nixbuildKeys: readonly string[]
+  /** for root, in place of a key */
+  readonly nixbuildToken: TokenSource | undefined
 }
 
 /** A generation is kept when it is among the `keep` newest, or younger than `olderThanMs`. */

@@ -33,7 +33,7 @@ export function resolveInventory(file: string, source: Source): { inventory: Inv
     const own = ownValue(raw.hosts, name)
     if (!own) continue
     const defaults = raw.defaults ?? {}
-    const host = resolveHost(name, { own, defaults, builder: onlyBuilder })
+    const host = resolveHost(name, { own, defaults, builder: onlyBuilder, directory })
     hosts.set(name, host)
     findings.push(...hostFindings(host, { own, defaults }, source))
   }
@@ -92,6 +92,10 @@ function hostFindings(host: Host, fields: { own: RawHost; defaults: RawHost }, s
     findings.push(unknownBuilder(whereIs('builder'), host.builder, source.builderNames))
   }
   if (!isNamed && source.builderNames.length > 1) missing('builder', `say which of ${source.builderNames.join(', ')}`)
+  if (host.nixbuildToken !== undefined && host.nixbuildKeys.includes('root')) {
+    const message = 'root logs in with a key or with a token: leave root out of nixbuildKeys, or leave this out'
+    findings.push({ path: whereIs('nixbuildToken'), message, at: 'key' })
+  }
   const window = confirmWindowMistake(host)
   if (window && !isToldOf('activation') && !isToldOf('checks')) {
     findings.push({

@@ -1,7 +1,7 @@
 /** What hosts.yaml may say. docs/hosts.schema.json is generated from this, for editors. */
 import * as v from 'valibot'
 import { checkFields } from './check-fields.ts'
-import { builder } from './builder-fields.ts'
+import { builder, token } from './builder-fields.ts'
 import { about, age, destination, duration, hostName, name, positiveDuration, systems, unless } from './fields.ts'
 
 const directoryMistake = (text: string) => {
@@ -84,6 +84,9 @@ export const hostFields = v.strictObject({
   ),
   checks: v.optional(v.pipe(v.array(checkFields), about('Health checks: unhealthy means rolled back.'))),
   nixbuildKeys: v.optional(v.pipe(v.array(userName), about('Users of the host that have keys at nixbuild.net.'))),
+  nixbuildToken: v.optional(
+    v.pipe(token, about('Where the token is by which root of the host logs in to nixbuild.net, in place of a key.')),
+  ),
 })
 
 const input = v.union(
@@ -115,4 +118,5 @@ export const inventoryFields = v.pipe(
 export type RawInventory = v.InferOutput<typeof inventoryFields>
 export type RawHost = v.InferOutput<typeof hostFields>
 export type RawBuilder = v.InferOutput<typeof builder>
+export type RawToken = v.InferOutput<typeof token>
 export type RawCheck = v.InferOutput<typeof checkFields>

@@ -1,5 +1,6 @@
 /** What is wrong with keys, told apart, each with the command that mends it. */
-import { nixbuildHost } from '../nix/nixbuild.ts'
+import { nixbuildHost, nixbuildTokenCommand } from '../nix/nixbuild.ts'
+import type { ManagedLogin } from './login.ts'
 import { type AccountKey, isDaemons, type KeyForm, type KeyHost } from './state.ts'
 
 export interface Finding {
@@ -23,7 +24,10 @@ const forms: Readonly<Record<Exclude<KeyForm, 'ok'>, string>> = {
   'other-type': 'the key is not of type Ed25519, the only one that nixbuild.net takes',
   unreadable: 'the account cannot read the key',
   'no-key': 'the file is no private key',
+  'no-token': 'the file holds no token',
 }
+
+const othersMayRead = { key: 'ssh passes over a key that others may read', token: 'others may read the token' }
 
 /** In the order in which they would have to be mended. `host`: its name in hosts.yaml. */
 export function findingsOf(host: string, key: AccountKey, { port }: { port: number }): Finding[] {
@@ -32,6 +36,9 @@ export function findingsOf(host: string, key: AccountKey, { port }: { port: numb
   const found = (code: string, text: string, mend = install): Finding => ({ account, code, text, mend })
   if (form === 'no-account') {
     return [found(form, forms[form], 'leave it out of nixbuildKeys in hosts.yaml, or deploy a system that has it')]
+  }
+  if (form === 'missing' && key.kind === 'token') {
+    return [found(form, 'there is no token: none was brought there since the host started')]
   }
   if (form === 'missing' && key.rotating === undefined) return [found(form, forms[form])]
   const findings: Finding[] = []
@@ -43,7 +50,7 @@ export function findingsOf(host: string, key: AccountKey, { port }: { port: numb
     findings.push(found('owner', `${file} belongs to ${key.owner}`))
   }
   if (key.link === undefined && key.mode !== undefined && !/00$/.test(key.mode)) {
-    findings.push(found('mode', `${file} has mode ${key.mode}: ssh passes over a key that others may read`))
+    findings.push(found('mode', `${file} has mode ${key.mode}: ${othersMayRead[key.kind]}`))
   }
   if (form !== 'ok' && form !== 'missing' && !(form === 'unreadable' && findings.length > 0)) {
     findings.push(found(form, forms[form]))
@@ -57,24 +64,12 @@ export function findingsOf(host: string, key: AccountKey, { port }: { port: numb
 
 type Found = (code: string, text: string, mend?: string) => Finding
 
-function configurationFindings({ account, home, file, ssh }: AccountKey, port: number, found: Found): Finding[] {
+function configurationFindings(key: AccountKey, port: number, found: Found): Finding[] {
+  const { account, home, ssh } = key
   if (ssh.error !== undefined) return [found('configuration', `ssh refuses its configuration: ${ssh.error}`)]
   const mend = ssh.isInStore ? `${home}/.ssh/config comes from the configuration: add the block there` : undefined
-  const findings: Finding[] = []
-  if (!ssh.identities.includes(file)) {
-    const alias = ssh.aliases[0]
-    findings.push(
-      alias === undefined
-        ? found('not-named', `ssh as ${account} does not use ${file} for ${nixbuildHost}`, mend)
-        : found(
-            'alias',
-            `ssh has the key for \`Host ${alias}\`, and Nix says ${nixbuildHost}: it does not match`,
-            mend,
-          ),
-    )
-  } else if (!ssh.identitiesOnly) {
-    findings.push(found('other-identities', `ssh as ${account} offers other keys before this one`, mend))
-  }
+  const login = key.kind === 'token' ? unsentToken(key) : unnamedKey(key)
+  const findings: Finding[] = login === undefined ? [] : [found(login.code, login.text, mend)]
   if (ssh.alive !== 60 || !ssh.isThroughput) {
     const text = 'ServerAliveInterval 60 and IPQoS throughput are not set, without which long builds break off'
     findings.push(found('options', text, mend))
@@ -95,6 +90,29 @@ function configurationFindings({ account, home, file, ssh }: AccountKey, port: n
   return findings
 }
 
+type Reason = { readonly code: string; readonly text: string }
+
+function unnamedKey({ account, file, ssh }: AccountKey): Reason | undefined {
+  if (ssh.isTokenLogin) {
+    return { code: 'not-named', text: `ssh as ${account} logs in to ${nixbuildHost} with a token, and with no key` }
+  }
+  if (ssh.identities.includes(file)) {
+    if (ssh.identitiesOnly) return undefined
+    return { code: 'other-identities', text: `ssh as ${account} offers other keys before this one` }
+  }
+  const [alias] = ssh.aliases
+  if (alias === undefined) {
+    return { code: 'not-named', text: `ssh as ${account} does not use ${file} for ${nixbuildHost}` }
+  }
+  const text = `ssh has the key for \`Host ${alias}\`, and Nix says ${nixbuildHost}: it does not match`
+  return { code: 'alias', text }
+}
+
+const unsentToken = ({ account, ssh }: AccountKey): Reason | undefined =>
+  ssh.isTokenLogin && ssh.sendsToken
+    ? undefined
+    : { code: 'not-named', text: `ssh as ${account} does not log in to ${nixbuildHost} with the token` }
+
 /** What keeps the daemon from using this key: it looks for the host key in its own places. */
 export function daemonFindings(host: string, state: KeyHost, key: AccountKey, service: { hostKey: string }): Finding[] {
   const { account } = key
@@ -105,6 +123,11 @@ export function daemonFindings(host: string, state: KeyHost, key: AccountKey, se
     const text = `the daemon's builder ${wrong.uri} has another host key for ${nixbuildHost} than the right one`
     const mend = `correct publicHostKey in nix.buildMachines: \`deploy keys module ${host}\` prints the right one`
     return [{ account, code: 'builder-host-key', text, mend }]
+  }
+  const named = state.builders.find(({ uri }) => /^(?:\w[\w-]*:\/\/)?[^/@?]+@/.test(uri) && !/\bauthtoken@/.test(uri))
+  if (key.kind === 'token' && named) {
+    const text = `the daemon's builder ${named.uri} names a user, and who logs in with a token is authtoken`
+    return [{ account, code: 'builder-user', text, mend: 'leave the user out in nix.buildMachines (sshUser)' }]
   }
   // Root's own view is told of with root's own key.
   const isTold = account === 'root' || state.accounts.some((one) => one.account === 'root')
@@ -117,15 +140,19 @@ export function daemonFindings(host: string, state: KeyHost, key: AccountKey, se
   return [{ account, code: 'daemon-host-key', text, mend: `deploy keys install ${host}` }]
 }
 
-/** `said`: by ssh, for a person. */
+/** `said`: by ssh or the service, for a person. */
 export function acceptanceFinding(
   host: string,
-  account: string,
+  { account, kind }: ManagedLogin,
   { acceptance, said }: { acceptance: Acceptance; said: string },
 ): Finding[] {
   const found = (code: string, text: string, mend: string): Finding[] => [{ account, code, text, mend }]
   switch (acceptance) {
     case 'refused':
+      if (kind === 'token') {
+        const again = `make one that may build (${nixbuildTokenCommand}), then \`deploy keys install ${host}\``
+        return found('refused', `nixbuild.net does not accept the token${said === '' ? '' : `: ${said}`}`, again)
+      }
       return found('refused', 'nixbuild.net does not know the key', `deploy keys install ${host}`)
     case 'host-key':
       return found(

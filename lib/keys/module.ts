@@ -1,5 +1,6 @@
 /** What belongs into the NixOS configuration, where every account's ssh reads it and no switch undoes it. */
 import { nixbuildHost } from '../nix/nixbuild.ts'
+import { tokenFile } from './login.ts'
 import type { AccountKey, KeyHost } from './state.ts'
 
 interface Service {
@@ -13,14 +14,14 @@ const text = (value: string) => `"${value.replaceAll(/["\\]|\$(?=\{)/g, '\\$&')}
 /** Needs no file to exist yet. `host`: its name in hosts.yaml. */
 export function nixosModule(host: string, { accounts, system, builders }: KeyHost, { port, hostKey }: Service): string {
   const name = port === 22 ? nixbuildHost : `[${nixbuildHost}]:${port}`
-  return `# ${host}: keys for nixbuild.net. The private keys stay where \`deploy keys install ${host}\` makes them.
+  return `# ${host}: keys for nixbuild.net. What is secret stays where \`deploy keys install ${host}\` puts it.
 {
   programs.ssh.knownHosts.nixbuild = {
     hostNames = [ ${text(name)} ];
     publicKey = ${text(hostKey)};
   };
   programs.ssh.extraConfig = ''
-    Host ${nixbuildHost}
+${accounts.some(({ kind }) => kind === 'token') ? rootsToken(port) : ''}    Host ${nixbuildHost}
 ${port === 22 ? '' : `      Port ${port}\n`}      IdentityFile ~/.ssh/nixbuild
       IdentityFile ~/.ssh/nixbuild.old
       IdentitiesOnly yes
@@ -31,6 +32,14 @@ ${port === 22 ? '' : `      Port ${port}\n`}      IdentityFile ~/.ssh/nixbuild
 ${builders.length > 0 || !usesDaemon(accounts) ? '' : machines(system)}}
 `
 }
+
+/** Users' ssh passes over a file that it can't see. */
+const rootsToken = (port: number) => `    Match host ${nixbuildHost} localuser root
+${port === 22 ? '' : `      Port ${port}\n`}      User authtoken
+      PreferredAuthentications none
+      PubkeyAuthentication no
+      Include ${tokenFile}
+`
 
 const usesDaemon = (accounts: readonly AccountKey[]) => accounts.some(({ account }) => account === 'root')
 

@@ -1,5 +1,5 @@
 /** The program that looks after keys on a host (lib/keys/host/*.sh), and how it is asked. */
-import type { Command } from '../machine/command.ts'
+import { type Command, quotePosix } from '../machine/command.ts'
 import type { Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 
@@ -11,6 +11,10 @@ export const keysProgram = (parts: ReadonlyMap<string, string>): KeysProgram =>
     .sort()
     .map((name) => parts.get(name))
     .join('\n') as KeysProgram
+
+/** The program with a secret at its beginning: what it reads from its standard input is nowhere else. */
+export const withToken = (program: KeysProgram, token: string): KeysProgram =>
+  `given_token=${quotePosix(token)}\n${program}` as KeysProgram
 
 /** Lines `KEY VALUE`, in the order in which they were told. */
 export type Facts = readonly (readonly [key: string, value: string])[]

@@ -1,4 +1,5 @@
 /** The keys of a host's accounts at nixbuild.net, as the host itself sees them. */
+import { type ManagedLogin, wordFor } from './login.ts'
 import { type Answer, type Asking, askHost, type Facts, factOf, factsOf } from './program.ts'
 
 export type KeyForm =
@@ -11,11 +12,11 @@ export type KeyForm =
   | 'other-type'
   | 'unreadable'
   | 'no-key'
+  | 'no-token'
 
-export interface AccountKey {
-  readonly account: string
+export interface AccountKey extends ManagedLogin {
   readonly home: string
-  /** the managed private key */
+  /** the managed private key, or what ssh reads the token from */
   readonly file: string
   readonly form: KeyForm
   /** what the file is a link to: a key that something else manages */
@@ -42,6 +43,10 @@ export interface SshView {
   readonly error: string | undefined
   readonly identities: readonly string[]
   readonly identitiesOnly: boolean
+  /** it logs in as `authtoken`, with no key */
+  readonly isTokenLogin: boolean
+  /** there is one in the variables that it sends */
+  readonly sendsToken: boolean
   /** seconds; 0: none */
   readonly alive: number
   readonly isThroughput: boolean
@@ -85,9 +90,9 @@ export interface MachineLine {
 /** `hostKey`: `ssh-ed25519 AAAA…`, the one to be pinned. Rejects with a Problem. */
 export async function readKeys(
   asking: Asking,
-  { accounts, hostKey }: { accounts: readonly string[]; hostKey: string },
+  { logins, hostKey }: { logins: readonly ManagedLogin[]; hostKey: string },
 ): Promise<KeyHost> {
-  return keyHostOf(await askHost(asking, 'state', ...hostKey.split(' ').slice(0, 2), ...accounts))
+  return keyHostOf(await askHost(asking, 'state', ...hostKey.split(' ').slice(0, 2), ...logins.map(wordFor)))
 }
 
 export function keyHostOf({ accounts, machine }: Answer): KeyHost {
@@ -110,8 +115,9 @@ function accountKeyOf(account: string, facts: Facts): AccountKey {
   const publicKey = fact('public')
   return {
     account,
+    kind: fact('kind') === 'token' ? 'token' : 'key',
     home,
-    file: `${home}/.ssh/nixbuild`,
+    file: fact('file') ?? '',
     form: (fact('form') ?? 'no-account') as KeyForm,
     link: fact('link'),
     mode: fact('mode'),
@@ -124,6 +130,8 @@ function accountKeyOf(account: string, facts: Facts): AccountKey {
     ssh: {
       error: fact('configuration-error'),
       identities: factsOf(facts, 'identity'),
+      isTokenLogin: fact('login') === 'authtoken' && fact('authentications') === 'none',
+      sendsToken: fact('sends-token') === 'yes',
       identitiesOnly: fact('identities-only') === 'yes',
       alive: Number(fact('alive') ?? 0),
       isThroughput: fact('ipqos') === 'throughput',
@@ -162,9 +170,10 @@ function machineLine(text: string): MachineLine {
 
 const decoded = (base64: string) => Buffer.from(base64, 'base64').toString().trim().split(/\s+/).slice(0, 2).join(' ')
 
-/** The file that the daemon's ssh is given, or the first that root's configuration names. */
+/** What the daemon's ssh logs in with: the token, the file that it is given, or those that root's configuration names. */
 export function daemonFiles({ builders, accounts }: KeyHost): string[] {
   const root = accounts.find(({ account }) => account === 'root')
+  if (root?.kind === 'token' && root.ssh.isTokenLogin) return builders.length > 0 ? [root.file] : []
   return [...new Set(builders.flatMap(({ identityFile }) => identityFile ?? root?.ssh.identities ?? []))]
 }
 

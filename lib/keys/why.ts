@@ -24,7 +24,7 @@ export function explain(host: KeyHost): Explanation {
       ...host.builders.map((line) => ({
         started: `a build, by whoever it is asked for: the Nix daemon's hook, for \`${line.text}\``,
         as: 'root',
-        keys: [...(line.identityFile === undefined ? [] : [line.identityFile]), ...existing(root)],
+        keys: [...(line.identityFile === undefined || isByToken(root) ? [] : [line.identityFile]), ...existing(root)],
         knownHosts:
           line.hostKey !== undefined ? ['the host key in that line itself'] : (root?.ssh.knownHostsFiles ?? []),
       })),
@@ -45,8 +45,13 @@ export function explain(host: KeyHost): Explanation {
   }
 }
 
+const isByToken = (key: AccountKey | undefined) => key?.kind === 'token' && key.ssh.isTokenLogin
+
 /** Without the one that is there only while a key is changed. */
-const existing = (key: AccountKey | undefined) => (key?.ssh.identities ?? []).filter((file) => !file.endsWith('.old'))
+const existing = (key: AccountKey | undefined) =>
+  key !== undefined && isByToken(key)
+    ? [`the token in ${key.file}`]
+    : (key?.ssh.identities ?? []).filter((file) => !file.endsWith('.old'))
 
 function notNeeded(host: KeyHost): string[] {
   const sentences: string[] = []

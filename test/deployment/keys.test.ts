@@ -1,6 +1,7 @@
 /** What becomes of keys when something is in the way: the program for hosts, run here, with a home and a service of its own. */
 import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -17,7 +18,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { brokenKeys, warnOfKeys } from '../../lib/deployment/keys/broken.ts'
-import { installKeys, revokeKeys, rotateKeys } from '../../lib/deployment/keys/index.ts'
+import { installKeys, keysOf, revokeKeys, rotateKeys } from '../../lib/deployment/keys/index.ts'
 import type { KeysReport } from '../../lib/deployment/keys/report.ts'
 import type { Tools } from '../../lib/deployment/tools.ts'
 import { systemClock } from '../../lib/edge/clock.ts'
@@ -34,7 +35,7 @@ const bodyOf = (file: string) =>
   execFileSync('ssh-keygen', ['-y', '-P', '', '-f', file], { encoding: 'utf8' }).split(' ')[1] ?? ''
 
 /** root's key and an account at a service that knows it. `state`: files by which the service is told what to do. */
-function place(t: Test, nixbuildKeys: readonly string[] = ['root']) {
+function place(t: Test, nixbuildKeys: readonly string[] = ['root'], token?: () => string) {
   const root = mkdtempSync(join(tmpdir(), 'deploy-keys-story-'))
   t.teardown(() => rmSync(root, { recursive: true }))
   const state = (name: string) => join(root, name)
@@ -53,6 +54,13 @@ function place(t: Test, nixbuildKeys: readonly string[] = ['root']) {
 getent() { [ "$3" = root ] || return 2; echo "root:x:$(id -u):$(id -g)::${root}:/bin/sh"; }
 as_account() { env HOME="$home" "$@" < /dev/null; }
 run_directory=${root}/run
+token_file=$run_directory/token
+is_in_memory() { :; }
+store_info() {
+  if [ -e ${root}/unreachable ]; then echo 'ssh: no route to it'; return 1; fi
+  echo 'Authenticated to eu.nixbuild.net ([10.0.0.1]:22) using "none".'
+  grep -qxF -e "$secret" ${root}/known || { echo "error: nobody knows $secret"; return 1; }
+}
 with_known_hosts() { known_hosts=/dev/null; }
 read_settings() { settings='system = x86_64-linux'; }
 body_of() { ssh-keygen -y -P '' -f "$1" < /dev/null | cut -d ' ' -f 2; }
@@ -93,11 +101,18 @@ verify_build() {
     signal: new AbortController().signal,
     keys: {
       program: async () => program,
+      secret: async () => token?.(),
       builders: new Map(),
       login: async () => ({ run, open: () => Promise.reject(new Problem('no shell')), close: async () => {} }),
     },
   } as unknown as Tools
-  const host = { name: 'dave', destination: 'dave', elevation: 'none', nixbuildKeys } as unknown as Host
+  const host = {
+    name: 'dave',
+    destination: 'dave',
+    elevation: 'none',
+    nixbuildKeys,
+    nixbuildToken: token && { env: 'TOKEN' },
+  } as unknown as Host
   const tell = async (story: Promise<{ seen: KeysReport | Problem }>) => {
     const { seen } = await story
     if (seen instanceof Problem) throw seen
@@ -106,6 +121,8 @@ verify_build() {
   const set = (name: string, text = '') => writeFileSync(state(name), text)
   return {
     key,
+    run: join(root, 'run'),
+    state: () => tell(keysOf(host, tools)),
     known,
     remember,
     makeKey,
@@ -122,7 +139,7 @@ verify_build() {
       await warnOfKeys(host, { ...tools, report }, machine)
       const found = await brokenKeys(host, tools, machine)
       await machine.close()
-      return { told, codes: found.get('root')?.map(({ code }) => code) ?? [] }
+      return { told, codes: found[0]?.findings.map(({ code }) => code) ?? [] }
     },
     revoke: () => tell(revokeKeys(host, { waitMs: 0 }, tools)),
   }
@@ -317,3 +334,59 @@ t.test(
     t.same(known(), [])
   },
 )
+
+t.test('a token is brought to the host, and is in nothing that is told', async (t) => {
+  let token = 'En0KEwoEa+/b=.-_:9'
+  const here = place(t, [], () => token)
+  const { key, run, remember, set, install, rotate, revoke, state, warn } = here
+  rmSync(key)
+  set(
+    'overrides',
+    'describe_configuration() { printf "%s\\n" "login authtoken" "authentications none" "sends-token yes" "alive 60" "ipqos throughput" "port 22" "pinned x"; }',
+  )
+  t.match(await warn(), { told: [/^nixbuild\.net token of root: there is no token: .*deploy keys install dave$/] })
+  remember(token)
+  const installed = await install()
+  t.match(installed, {
+    couldNot: [],
+    did: [/the token is in .*, until the next boot$/],
+    keys: [{ kind: 'token', acceptance: 'yes' }],
+  })
+  const file = join(run, 'token')
+  t.equal(readFileSync(file, 'utf8'), `SetEnv NIXBUILDNET_TOKEN=${token} token=${token}\n`)
+  t.same([statSync(file).mode & 0o777, statSync(run).mode & 0o777], [0o600, 0o700])
+  t.same((await install()).did, [], 'what is right is left alone')
+  chmodSync(file, 0o644)
+  t.match((await state()).keys[0]?.findings, [{ code: 'mode' }])
+  t.match(await install(), { did: [/the token is in/] })
+  t.equal(statSync(file).mode & 0o777, 0o600)
+
+  remember('another')
+  const refused = await state()
+  t.match(refused.keys[0]?.findings, [
+    { code: 'refused', text: 'nixbuild.net does not accept the token: error: nobody knows (token)' },
+  ])
+  t.notMatch(JSON.stringify([installed, refused]), token.slice(0, 8))
+  t.match((await rotate()).did, [], 'it is changed where it comes from')
+  token = 'another'
+  t.match(await install(), { did: [/the token is in/], keys: [{ findings: [] }] })
+
+  t.match(await revoke(), { did: [/token deleted/, /tokens revoke$/], couldNot: [] })
+  t.equal(existsSync(file), false)
+})
+
+t.test('what is no token is refused, and not told', async (t) => {
+  for (const token of ['two words', "a'b", 'a\nb', 'a"b', 'a\\b', '#a', '', '$(id)']) {
+    const { install, run } = place(t, [], () => token)
+    const problem = await install().catch((error: unknown) => error)
+    t.match(problem, { kind: 'usage', message: 'the token has characters that no token of nixbuild.net has' })
+    t.equal(existsSync(join(run, 'token')), false)
+  }
+})
+
+t.test('a token is kept from a disk', async (t) => {
+  const { set, install, run } = place(t, [], () => 'token')
+  set('overrides', 'is_in_memory() { return 1; }')
+  t.match((await install()).failure, 'is not in memory there')
+  t.equal(existsSync(join(run, 'token')), false)
+})

@@ -67,6 +67,7 @@ test('every field left out has the default that the documentation names', async 
           reboot: 'never',
           checks: [],
           nixbuildKeys: [],
+          nixbuildToken: undefined,
         },
       ],
     ]),
@@ -204,6 +205,8 @@ ${withDave('    builder: keyed')}`)
     tags: new Map([['host', 'dave']]),
   })
   t.match(builders.get('other'), { token: { env: 'NIXBUILDNET_TOKEN' } })
+  t.same(dave('    nixbuildToken: { file: secrets/token }').nixbuildToken, { file: '/home/me/machines/secrets/token' })
+  t.same(dave('    nixbuildToken: { env: T }').nixbuildToken, { env: 'T' })
   t.end()
 })
 
@@ -442,6 +445,14 @@ const refused: Record<string, [text: string, ...lines: string[]]> = {
     '14:60: builders.h.identityFile: starts with ~, which only a shell expands: write the whole path',
     '14:76: builders.h.hostKey: is not a public key: write its type and base64, as in ssh_host_ed25519_key.pub without the comment',
     '15:74: builders.i.token.env: is not the name of an environment variable',
+  ],
+  'a token and a key for the same login': [
+    withDave('    nixbuildKeys: [me, root]\n    nixbuildToken: { env: T }'),
+    '6:5: hosts.dave.nixbuildToken: root logs in with a key or with a token: leave root out of nixbuildKeys, or leave this out',
+  ],
+  'a token of a host that is written down': [
+    withDave('    nixbuildToken: secret'),
+    '5:20: hosts.dave.nixbuildToken: must say where the token is, { env: NAME } or { file: PATH }',
   ],
   'a builder left open among several': [
     `builders: { a: { ssh: a }, b: { ssh: b } }\n${withDave('')}`,

@@ -13,6 +13,7 @@ const program = keysProgram(parts)
 /** Whoever runs the tests is the account. */
 const functions = `${program.replace(/^verb=[\s\S]*$/m, '')}
 as_account() { env HOME="$home" "$@" < /dev/null; }
+kind=key
 `
 const shells = ['/bin/dash', '/bin/bash', '/bin/busybox'].filter(
   (one) => spawnSync(one, ['--help']).error === undefined,
@@ -26,6 +27,27 @@ t.test('every shell that a host may have as /bin/sh can read the program', async
     const { stderr, status } = spawnSync(shell, words, { input: program, encoding: 'utf8' })
     t.same([stderr, status], ['', 0], shell)
   }
+})
+
+t.test('what is told has no token in it, whatever it is made of', async (t) => {
+  const word = fc.stringMatching(/^[A-Za-z0-9_+/=.:-]{1,30}$/)
+  const text = fc.array(fc.constantFrom('TOKEN', ' ', '*', '%', '('), { maxLength: 8 })
+  fc.assert(
+    fc.property(word, text, fc.constantFrom(...shells), (token, parts, shell) => {
+      const wrap = (which: string) => parts.map((part) => (part === 'TOKEN' ? which : part)).join('')
+      const told = run(shell, `${functions}\ngiven_token='${token}'\nread_secret\nplain '${wrap(token)}'`)
+      return told.replace(/\n$/, '') === wrap('(token)')
+    }),
+    // What stands between two tokens makes no third one.
+    {
+      numRuns: 40,
+      examples: [
+        ['token', ['TOKEN', 'TOKEN'], '/bin/sh'],
+        ['x', ['TOKEN'], '/bin/sh'],
+      ],
+    },
+  )
+  t.pass()
 })
 
 const home = mkdtempSync(join(tmpdir(), 'deploy-keys-'))

@@ -1,7 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { daemonFindings, findingsOf } from '../../lib/keys/findings.ts'
+import { acceptanceFinding, daemonFindings, findingsOf } from '../../lib/keys/findings.ts'
 import { nixosModule } from '../../lib/keys/module.ts'
 import { parseAnswer } from '../../lib/keys/program.ts'
 import { commentFor, isDaemons, keyHostOf } from '../../lib/keys/state.ts'
@@ -10,7 +11,9 @@ import { explain } from '../../lib/keys/why.ts'
 const withSsh = spawnSync('ssh', ['-V']).error === undefined ? {} : { skip: 'no ssh on this machine' }
 
 const sound: Readonly<Record<string, string>> = {
+  kind: 'key',
   home: '/root',
+  file: '/root/.ssh/nixbuild',
   mode: '600',
   owner: 'root',
   form: 'ok',
@@ -79,6 +82,52 @@ t.test('each state has a name of its own', async (t) => {
   for (const [over, expected] of cases) t.same(codes(over), expected, JSON.stringify(over))
 })
 
+const ofToken = {
+  kind: 'token',
+  file: '/run/deploy-keys/token',
+  identity: '',
+  'identities-only': '',
+  public: '',
+  fingerprint: '',
+  login: 'authtoken',
+  authentications: 'none',
+  'sends-token': 'yes',
+}
+
+t.test('each state of a token has a name of its own', async (t) => {
+  const cases: [Readonly<Record<string, string>>, string[]][] = [
+    [{}, []],
+    [{ form: 'missing', mode: '', owner: '', 'sends-token': '' }, ['missing']],
+    [{ form: 'no-token', 'sends-token': '' }, ['no-token', 'not-named']],
+    [{ mode: '644' }, ['mode']],
+    [{ owner: 'me' }, ['owner']],
+    [{ 'sends-token': '' }, ['not-named']],
+    [{ login: 'root' }, ['not-named']],
+    [{ authentications: 'publickey' }, ['not-named']],
+    [{ alive: '0' }, ['options']],
+    [{ pinned: '' }, ['no-host-key']],
+  ]
+  for (const [over, expected] of cases) t.same(codes({ ...ofToken, ...over }), expected, JSON.stringify(over))
+  t.same(codes({ login: 'authtoken', authentications: 'none' }), ['not-named'], 'a block that was left from a token')
+  const [refused] = acceptanceFinding(
+    'dave',
+    { account: 'root', kind: 'token' },
+    { acceptance: 'refused', said: 'old' },
+  )
+  t.match(refused, { code: 'refused', text: /the token: old$/, mend: /tokens create .*`deploy keys install dave`$/ })
+})
+
+t.test('a daemon whose root logs in with a token', async (t) => {
+  const line = 'builder ssh://eu.nixbuild.net x86_64-linux /home/me/.ssh/nixbuild 100 1'
+  const host = hostWith(ofToken, [line])
+  const [root] = host.accounts
+  t.ok(root && isDaemons(host, root), 'the key that the daemon is given is not offered')
+  t.match(explain(host).connections[0], { as: 'root', keys: ['the token in /run/deploy-keys/token'] })
+  const named = hostWith(ofToken, ['builder ssh://root@eu.nixbuild.net x86_64-linux'])
+  const findings = named.accounts.flatMap((key) => daemonFindings('dave', named, key, { hostKey: 'ssh-ed25519 AAAA' }))
+  t.match(findings, [{ code: 'builder-user', text: /root@eu\.nixbuild\.net names a user/ }])
+})
+
 t.test('whose key the daemon uses', async (t) => {
   const uses = (...machine: readonly string[]) => {
     const host = hostWith({}, machine)
@@ -102,7 +151,7 @@ t.test('whether the daemon knows the host key, whoever the key belongs to', asyn
     const [key] = host.accounts
     return key ? daemonFindings('dave', host, key, { hostKey: 'ssh-ed25519 AAAA right' }).map(({ code }) => code) : []
   }
-  const home = { home: '/home/me', identity: '/home/me/.ssh/nixbuild' }
+  const home = { home: '/home/me', file: '/home/me/.ssh/nixbuild', identity: '/home/me/.ssh/nixbuild' }
   const line = 'builder ssh://eu.nixbuild.net x86_64-linux /home/me/.ssh/nixbuild 100 1'
   const with_ = (hostKey: string) => `${line} - - ${Buffer.from(hostKey).toString('base64')}`
   t.same(found('me', home), [], 'the daemon has no builder there')
@@ -123,6 +172,22 @@ t.test('what follows the module in the configuration of ssh holds for every host
   for (const name of ['eu.nixbuild.net', 'dave']) {
     t.match(execFileSync('ssh', ['-G', '-F', file, name], { encoding: 'utf8' }), /^connecttimeout 7$/m, name)
   }
+})
+
+t.test('with a token, the module lets root log in with it and everybody else with a key', withSsh, async (t) => {
+  const module = nixosModule('dave', hostWith(ofToken), { port: 2223, hostKey: 'ssh-ed25519 AAAA' })
+  const [, block = ''] = /extraConfig = ''\n([\s\S]*?)\n {2}'';/.exec(module) ?? []
+  const read = (user: string) => {
+    const config = block.replace('localuser root', `localuser ${user}`)
+    const file = join(t.testdir({ config: `${config}\nConnectTimeout 7\n` }), 'config')
+    return execFileSync('ssh', ['-G', '-F', file, 'eu.nixbuild.net'], { encoding: 'utf8' })
+  }
+  const [mine, other] = [read(userInfo().username), read('somebody-else')]
+  t.match(mine, /^user authtoken$/m)
+  t.match(mine, /^preferredauthentications none$/m)
+  t.match(other, /^identityfile ~\/\.ssh\/nixbuild$/m)
+  t.notMatch(other, /authtoken/)
+  for (const one of [mine, other]) for (const line of ['port 2223', 'connecttimeout 7']) t.match(one, line)
 })
 
 t.test('comments and the module can hold whatever a host is called', async (t) => {

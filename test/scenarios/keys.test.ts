@@ -62,7 +62,7 @@ const registered = async () => {
 }
 
 /** Which keys opened which command since it was last asked. */
-async function connections(): Promise<{ key: string; command: string; client: string }[]> {
+async function connections(): Promise<{ user: string; key: string; command: string; client: string }[]> {
   const file = `${account}/connections`
   const text = await stage.inside('standin', `[ ! -e ${file} ] || { cat ${file}; rm ${file}; }`)
   return text
@@ -431,4 +431,85 @@ test('no private key is in a log, a message, a list of processes or the store, a
   for (const line of [...publics, `ssh-ed25519 ${aside}`])
     t.notOk(lines.some((one) => one.includes(line.split(' ')[1] ?? line)))
   t.equal(await stage.inside('dave', 'ls /root/.ssh/nixbuild* /home/my_username/.ssh/nixbuild* 2> /dev/null || :'), '')
+})
+
+test("a token in place of root's key is brought into memory, used by the daemon, and nowhere else to be found", async (t) => {
+  const machines = ['control', 'forge', 'standin', 'dave']
+  const file = '/run/deploy-keys/token'
+  const make = async () => {
+    const known = '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR'
+    const text = await stage.onControl(`ssh ${known} eu.nixbuild.net api tokens create`)
+    await stage.onControl('umask 077; cat > token', (JSON.parse(text) as { token: string }).token)
+    return (await stage.onControl('cat token')).trim()
+  }
+  const token = await make()
+  t.match(token, /^[0-9a-f]{64}$/)
+  await describe({}, ['my_username'])
+  t.match(await keys('install'), { code: 0 })
+  await stage.describeHost('dave', { nixbuildToken: { file: '/home/ops/token' } })
+  t.match((await keys()).codes('root'), ['missing'])
+
+  const stop = watchArguments(machines, [token])
+  t.match(await keys('install'), {
+    code: 0,
+    did: [`root: the token is in ${file}, until the next boot`, /a block for/, {}],
+  })
+  t.same((await keys('install')).did, [], 'what is right is left alone')
+  await connections()
+  const verified = await keys('verify')
+  t.match(verified, {
+    code: 0,
+    verified: [
+      { account: 'root', way: 'build', works: true },
+      { account: 'my_username', way: 'store', works: true },
+    ],
+  })
+  t.same(stop(), [], 'no process had it as an argument')
+  const hook = (await connections()).filter(({ command }) => command === 'nix-store --serve --write')
+  t.same([...new Set(hook.map(({ user, key }) => `${user} ${key}`))], ['authtoken none'])
+
+  t.equal(await stage.inside('dave', `stat -c '%U %a' ${file} /run/deploy-keys`), 'root 600\nroot 700\n')
+  t.not((await lab.ssh('dave', `cat ${file}`)).code, 0)
+  const { stdout: why } = await stage.deploy('keys', 'why', 'dave', '--plain')
+  t.match(why, `ssh as root; keys the token in ${file}`)
+  const { stdout: module } = await stage.deploy('keys', 'module', 'dave', '--plain')
+  told += why + module
+  t.notOk(told.includes(token), 'nothing that was said has it')
+
+  const places = '/var /run /home /root /tmp /nix/store /etc'
+  const search = async () => {
+    const script = `journalctl --quiet --no-pager | grep -F ${token}; grep -rlaF --devices=skip ${token} ${places} 2> /dev/null`
+    const found = await Promise.all(machines.map((name) => lab.inside(name, script)))
+    return found.map(({ stdout }) => stdout.trim().split('\n').filter(Boolean))
+  }
+  t.same(await search(), [['/home/ops/token'], [], [], [file]])
+  // Where one is, it is found.
+  const control = watchArguments(machines, [token])
+  await lab.ssh('dave', `sh -c 'sleep 0.3; exit 0' ${token}; echo ${token} | sudo tee /var/log/secret`)
+  t.same([control(), (await search())[3]?.includes('/var/log/secret')], [['dave'], true])
+  await stage.inside('dave', 'rm /var/log/secret')
+
+  await lab.powerCut('dave')
+  await lab.powerOn('dave')
+  t.match((await keys()).codes('root'), ['missing'], 'a boot takes it away')
+  const doctor = await stage.deploy('doctor', 'dave', '--plain')
+  t.match(doctor.stdout, /nixbuild\.net token of root: there is no token: .*\n.*deploy keys install dave/)
+  t.match(await keys('install'), { code: 0, did: [`root: the token is in ${file}, until the next boot`] })
+
+  await stage.inside('standin', `: > ${account}/tokens`)
+  const refused = await keys()
+  t.match(refused, { code: 1, keys: [{ acceptance: 'refused' }, {}] })
+  t.match(refused.of('root')?.findings, [
+    { code: 'refused', text: /not accept the token: .*the auth token is not valid/ },
+  ])
+  t.match(await keys('verify'), { code: 1, verified: [{ works: false }, { works: true }] })
+  const other = await make()
+  t.match(await keys('install'), { code: 0, did: [`root: the token is in ${file}, until the next boot`] })
+  t.match(await keys('verify'), { code: 0 })
+  t.notOk(told.includes(other))
+
+  const gone = await keys('revoke')
+  t.match(gone, { code: 0, couldNot: [] })
+  t.match(gone.did.join('\n'), /root: token deleted: .*\nroot: the token itself is valid until/)
+  t.equal(await stage.inside('dave', `ls ${file} 2> /dev/null; grep -c authtoken /root/.ssh/config || :`), '0\n')
 })

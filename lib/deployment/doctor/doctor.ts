@@ -1,5 +1,6 @@
 /** `deploy doctor`: what would keep a deployment from working, found by one question to each machine. Nothing is changed. */
 import type { BuilderSpec, Host } from '../../inventory/inventory.ts'
+import { managedLogins } from '../../keys/login.ts'
 import type { Machine } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
 import { brokenKeys } from '../keys/broken.ts'
@@ -72,7 +73,7 @@ async function storeFindings(name: string, tools: Tools): Promise<Finding[]> {
 
 /** Another question, for hosts that have keys at nixbuild.net managed. Without an answer, the rest is told all the same. */
 async function keyFindings(host: Host, tools: Tools, machine: Machine): Promise<Finding[]> {
-  if (host.nixbuildKeys.length === 0) return []
+  if (managedLogins(host).length === 0) return []
   let broken: Awaited<ReturnType<typeof brokenKeys>>
   try {
     broken = await brokenKeys(host, tools, machine)
@@ -80,8 +81,8 @@ async function keyFindings(host: Host, tools: Tools, machine: Machine): Promise<
     if (!(error instanceof Problem) || tools.signal.aborted) throw error
     return named({ about: 'nixbuild.net keys' }, careful(error.message, ...error.hints))
   }
-  return [...broken].flatMap(([account, findings]) => {
-    const about = { about: `nixbuild.net key of ${account}` }
+  return broken.flatMap(({ whose, findings }) => {
+    const about = { about: whose }
     if (findings.length === 0) return named(about, good('in order'))
     return findings.flatMap(({ text, mend }) => named(about, careful(text, mend)))
   })

@@ -1,11 +1,12 @@
 import type { Host } from '../../inventory/inventory.ts'
-import { askHost } from '../../keys/program.ts'
+import { checkedToken, wordFor } from '../../keys/login.ts'
+import { askHost, withToken } from '../../keys/program.ts'
 import { commentFor } from '../../keys/state.ts'
 import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'
 import { change, happenedIn } from './change.ts'
 import { acceptances, keyOn } from './known-keys.ts'
-import { accountsOf, type Patience, progress, visitAlone } from './place.ts'
+import { loginsOf, type Patience, progress, visitAlone } from './place.ts'
 import { type KeysReport, reportOn } from './report.ts'
 
 /** Makes and mends keys and what ssh reads, then has the account know them. What is right already is left alone. */
@@ -13,20 +14,24 @@ export const installKeys = (host: Host, patience: Patience, tools: Tools): Promi
   visitAlone(host, tools, 'install', async (place) => {
     const { asking, service } = place
     progress(place, 'installing keys')
-    const comments = accountsOf(place).flatMap((account) => [
-      account,
-      commentFor(host.name, account, tools.clock.now()),
+    const words = loginsOf(place).flatMap((login) => [
+      wordFor(login),
+      commentFor(host.name, login.account, tools.clock.now()),
     ])
-    const answer = await askHost(asking, 'install', String(service.port), ...pinned(service.hostKey), ...comments)
+    const { nixbuildToken } = host
+    const token = nixbuildToken && checkedToken(await tools.keys.secret(nixbuildToken))
+    const program = token === undefined ? asking.program : withToken(asking.program, token)
+    const asked = { ...asking, program }
+    const answer = await askHost(asked, 'install', String(service.port), ...pinned(service.hostKey), ...words)
     const happened = happenedIn(
       answer,
       `\`deploy keys module ${host.name}\` prints what the configuration can say instead`,
     )
     const did = [...happened.did]
     const couldNot = [...happened.couldNot]
-    const accepted = await acceptances(place, accountsOf(place))
-    for (const [account, { acceptance }] of accepted) {
-      if (acceptance !== 'refused') continue
+    const accepted = await acceptances(place, loginsOf(place))
+    for (const account of host.nixbuildKeys) {
+      if (accepted.get(account)?.acceptance !== 'refused') continue
       const key = await keyOn(place, account, '')
       if (key === undefined) continue
       const end = await change(place, 'add', key, patience)

@@ -1,5 +1,6 @@
 /** The keys that an account of a host has, and whether the service lets them in. */
 import type { Acceptance } from '../../keys/findings.ts'
+import { type ManagedLogin, wordFor } from '../../keys/login.ts'
 import { askHost, factOf, factsOf } from '../../keys/program.ts'
 import type { Place } from './place.ts'
 
@@ -29,15 +30,15 @@ export interface Accepted {
 
 export async function acceptances(
   { asking, service }: Place,
-  accounts: readonly string[],
+  logins: readonly ManagedLogin[],
   suffix = '',
 ): Promise<Map<string, Accepted>> {
   const hostKey = service.hostKey.split(' ').slice(0, 2)
-  const words = [String(service.port), ...hostKey, suffix || '-', ...accounts]
+  const words = [String(service.port), ...hostKey, suffix || '-', ...logins.map(wordFor)]
   const answer = await askHost(asking, 'acceptance', ...words)
   // They answer in any order.
   return new Map(
-    accounts.map((account) => {
+    logins.map(({ account }) => {
       const facts = answer.accounts.get(account) ?? []
       const [, word = 'unknown', said = ''] = /^(\S+) ?(.*)$/.exec(factOf(facts, 'accepted') ?? '') ?? []
       return [account, { acceptance: word as Acceptance, said }]
@@ -45,5 +46,6 @@ export async function acceptances(
   )
 }
 
+/** Of a key. */
 export const acceptanceOf = async (place: Place, account: string, suffix = ''): Promise<Accepted> =>
-  (await acceptances(place, [account], suffix)).get(account) ?? { acceptance: 'unknown', said: '' }
+  (await acceptances(place, [{ account, kind: 'key' }], suffix)).get(account) ?? { acceptance: 'unknown', said: '' }

@@ -1,6 +1,7 @@
 /** A host whose keys are looked after: the login, and the service as the inventory has it. */
 import { nixbuildAccount } from '../../builders/nixbuild.ts'
 import type { Host, Inventory } from '../../inventory/inventory.ts'
+import { managedLogins } from '../../keys/login.ts'
 import { lockKeys } from '../../keys/lock.ts'
 import type { Asking } from '../../keys/program.ts'
 import { nixbuildHostKey } from '../../nix/nixbuild.ts'
@@ -24,7 +25,7 @@ export interface Place {
   readonly service: ReturnType<typeof serviceOf>
 }
 
-/** Logs in once and tells the story; a host without `nixbuildKeys` has none. */
+/** Logs in once and tells the story; a host without logins of its own has none. */
 export function visit<T>(host: Host, tools: Tools, story: (place: Place) => Promise<T>): Promise<Seen<T>> {
   return see(host, tools, async (machine) => {
     const asking = { machine, program: await tools.keys.program(), signal: tools.signal }
@@ -46,7 +47,7 @@ export function visitAlone<T>(host: Host, tools: Tools, what: string, story: (pl
   })
 }
 
-export const accountsOf = ({ host }: Place) => host.nixbuildKeys
+export const loginsOf = ({ host }: Place) => managedLogins(host)
 
 /** What is being done, also for who only reads lines (-v). */
 export function progress({ host, tools }: Place, text: string): void {

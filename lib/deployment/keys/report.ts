@@ -1,12 +1,13 @@
 /** What is told of the keys of a host. */
 import { type Acceptance, acceptanceFinding, daemonFindings, type Finding, findingsOf } from '../../keys/findings.ts'
 import { type AccountKey, isDaemons, type KeyHost, readKeys } from '../../keys/state.ts'
+import { managedLogins } from '../../keys/login.ts'
 import type { Host } from '../../inventory/inventory.ts'
 import type { OutcomeKind } from '../outcome.ts'
 import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'
 import { type Accepted, acceptances } from './known-keys.ts'
-import { accountsOf, type Place, visit } from './place.ts'
+import { loginsOf, type Place, visit } from './place.ts'
 
 export interface ManagedKey extends AccountKey {
   readonly usedByDaemon: boolean
@@ -53,8 +54,9 @@ export const keysCountAs = ({ keys, couldNot, verified }: KeysReport): OutcomeKi
 export const lookAtKeys = (host: Host, tools: Tools): Promise<Seen<KeyHost>> =>
   visit(host, tools, ({ asking, service }) => {
     const own = asking.machine.user === 'root' ? [] : [asking.machine.user]
-    const accounts = host.nixbuildKeys.length > 0 ? host.nixbuildKeys : ['root', ...own]
-    return readKeys(asking, { accounts, hostKey: service.hostKey })
+    const notManaged = host.nixbuildToken === undefined ? ['root', ...own] : own
+    const logins = managedLogins(host.nixbuildKeys.length > 0 ? host : { ...host, nixbuildKeys: notManaged })
+    return readKeys(asking, { logins, hostKey: service.hostKey })
   })
 
 export const keysOf = (host: Host, tools: Tools): Promise<Seen<KeysReport>> =>
@@ -70,15 +72,15 @@ export async function reportOn(
 ): Promise<KeysReport> {
   const { host, asking, service } = place
   const [state, accepted] = await Promise.all([
-    readKeys(asking, { accounts: accountsOf(place), hostKey: service.hostKey }),
-    known ?? acceptances(place, accountsOf(place)),
+    readKeys(asking, { logins: loginsOf(place), hostKey: service.hostKey }),
+    known ?? acceptances(place, loginsOf(place)),
   ])
   const keys = state.accounts.map((key): ManagedKey => {
     const answer = accepted.get(key.account) ?? { acceptance: 'unknown', said: '' }
     const own = [...findingsOf(host.name, key, service), ...daemonFindings(host.name, state, key, service)]
     // A key that ssh passes over is refused as well.
     const isUsable = own.every(({ code }) => !['owner', 'mode', key.form].includes(code))
-    const findings = [...own, ...(isUsable ? acceptanceFinding(host.name, key.account, answer) : [])]
+    const findings = [...own, ...(isUsable ? acceptanceFinding(host.name, key, answer) : [])]
     return { ...key, usedByDaemon: isDaemons(state, key), acceptance: answer.acceptance, findings }
   })
   const { accounts: _, ...rest } = state

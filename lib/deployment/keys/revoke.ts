@@ -1,4 +1,5 @@
 import type { Host } from '../../inventory/inventory.ts'
+import { wordFor } from '../../keys/login.ts'
 import { askHost } from '../../keys/program.ts'
 import { keyOwner, readKeys } from '../../keys/state.ts'
 import { nixbuildHost } from '../../nix/nixbuild.ts'
@@ -6,7 +7,7 @@ import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'
 import { ensure, happenedIn } from './change.ts'
 import { keysOn } from './known-keys.ts'
-import { accountsOf, type Patience, visitAlone } from './place.ts'
+import { loginsOf, type Patience, visitAlone } from './place.ts'
 import { type KeysReport, reportOn, type Undone } from './report.ts'
 
 /** The account forgets the keys, which is shown by their being refused; then they are deleted on the host. */
@@ -14,8 +15,9 @@ export const revokeKeys = (host: Host, patience: Patience, tools: Tools): Promis
   visitAlone(host, tools, 'revoke', async (place) => {
     const did: string[] = []
     const couldNot: Undone[] = []
-    const state = await readKeys(place.asking, { accounts: accountsOf(place), hostKey: place.service.hostKey })
-    for (const { account, file, form, link } of state.accounts) {
+    const state = await readKeys(place.asking, { logins: loginsOf(place), hostKey: place.service.hostKey })
+    for (const login of state.accounts) {
+      const { account, kind, file, form, link } = login
       if (form === 'no-account') {
         couldNot.push({
           text: `${account}: there is no such account on the host: should it have had a key, nixbuild.net still knows it`,
@@ -31,17 +33,21 @@ export const revokeKeys = (host: Host, patience: Patience, tools: Tools): Promis
         continue
       }
       let isForgotten = true
-      for (const key of await keysOn(place, account)) {
+      for (const key of kind === 'token' ? [] : await keysOn(place, account)) {
         const end = await ensure(place, 'remove', key, patience)
         did.push(...end.did)
         couldNot.push(...end.couldNot)
         isForgotten &&= end.couldNot.length === 0
       }
       if (!isForgotten) continue
-      const gone = happenedIn(await askHost(place.asking, 'forget', account), `deploy keys revoke ${host.name}`)
+      const gone = happenedIn(await askHost(place.asking, 'forget', wordFor(login)), `deploy keys revoke ${host.name}`)
       did.push(...gone.did)
+      if (kind === 'token' && gone.did.length > 0) did.push(tokenLivesOn)
       couldNot.push(...gone.couldNot)
     }
     const { host: rest } = await reportOn(place, {})
     return { keys: [], host: rest, did, couldNot, verified: [] }
   })
+
+/** It may be another host's as well, and the service keeps no list of them. */
+const tokenLivesOn = `root: the token itself is valid until its time is over, or until it is revoked: ssh ${nixbuildHost} shell, then: tokens revoke`

@@ -7,7 +7,7 @@ import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'
 import { ensure, happenedIn, unasked } from './change.ts'
 import { acceptanceOf, keyOn } from './known-keys.ts'
-import { accountsOf, type Patience, type Place, progress, visitAlone } from './place.ts'
+import { loginsOf, type Patience, type Place, progress, visitAlone } from './place.ts'
 import { type Happened, type KeysReport, reportOn, type Undone, type Verification } from './report.ts'
 import { verifyAll } from './verify.ts'
 
@@ -19,11 +19,12 @@ export interface RotateOptions extends Patience {
 /** At any time there is a key that works; what was interrupted goes on. */
 export const rotateKeys = (host: Host, options: RotateOptions, tools: Tools): Promise<Seen<KeysReport>> =>
   visitAlone(host, tools, 'rotate', async (place) => {
-    const state = await readKeys(place.asking, { accounts: accountsOf(place), hostKey: place.service.hostKey })
+    const state = await readKeys(place.asking, { logins: loginsOf(place), hostKey: place.service.hostKey })
     const did: string[] = []
     const couldNot: Undone[] = []
     const verified: Verification[] = []
-    for (const key of state.accounts) {
+    // A token is changed where it comes from.
+    for (const key of state.accounts.filter(({ kind }) => kind === 'key')) {
       if (key.rotating === undefined && isYoung(key, options.maxAgeMs, tools.clock.now().getTime())) continue
       const end = await rotateKey(place, key, options)
       did.push(...end.did)
@@ -74,7 +75,7 @@ async function rotateKey(place: Place, key: AccountKey, patience: Patience): Pro
   if (tookOf('add', inPlace.acceptance) === 'unknown')
     return { did, couldNot: [unasked(account, inPlace)], verified: [] }
   const isLetIn = inPlace.acceptance === 'yes'
-  const verified = isLetIn ? await verifyAll(place, [account]) : []
+  const verified = isLetIn ? await verifyAll(place, [key]) : []
   if (!isLetIn || !verified.every(({ works }) => works)) {
     const failed = 'the new key does not work where it is used'
     // It may be gone from the account already, when this goes on after an interruption.

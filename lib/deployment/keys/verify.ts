@@ -1,10 +1,11 @@
 import type { Host } from '../../inventory/inventory.ts'
+import { type ManagedLogin, wordFor } from '../../keys/login.ts'
 import { askHost, factOf, factsOf } from '../../keys/program.ts'
 import { isDaemons, readKeys } from '../../keys/state.ts'
 import { nixbuildHost } from '../../nix/nixbuild.ts'
 import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'
-import { accountsOf, type Place, progress, visit } from './place.ts'
+import { loginsOf, type Place, progress, visit } from './place.ts'
 import { type KeysReport, reportOn, type Verification } from './report.ts'
 
 /** Each key as the one who uses it: root's through the daemon's build hook, a user's as that user. */
@@ -14,9 +15,9 @@ export const verifyKeys = (
   tools: Tools,
 ): Promise<Seen<KeysReport>> =>
   visit(host, tools, async (place) => {
-    const verified = await verifyAll(place, accountsOf(place))
+    const verified = await verifyAll(place, loginsOf(place))
     if (localRebuild) {
-      const user = accountsOf(place).find((account) => account !== 'root') ?? 'root'
+      const user = host.nixbuildKeys.find((account) => account !== 'root') ?? 'root'
       verified.push(...(await verifyWays(place, [`${user}=local-rebuild`])))
     }
     const report = await reportOn(place, { verified })
@@ -28,11 +29,13 @@ const isElsewhere = ({ way, on = '' }: Verification, { host }: KeysReport) =>
   way === 'local-rebuild' && !on.includes(nixbuildHost) && !host.builders.some(({ uri }) => uri === on)
 
 /** A user's key that the daemon is given is the daemon's as well. */
-export async function verifyAll(place: Place, accounts: readonly string[]): Promise<Verification[]> {
-  const state = await readKeys(place.asking, { accounts, hostKey: place.service.hostKey })
+export async function verifyAll(place: Place, logins: readonly ManagedLogin[]): Promise<Verification[]> {
+  const state = await readKeys(place.asking, { logins, hostKey: place.service.hostKey })
+  const root = loginsOf(place).find(({ account }) => account === 'root')
+  const rootsLogin = root === undefined ? 'root' : wordFor(root)
   const ways = state.accounts.flatMap((key) => [
     ...(key.account === 'root' ? [] : [`${key.account}=store`]),
-    ...(key.account === 'root' || isDaemons(state, key) ? ['root=build'] : []),
+    ...(key.account === 'root' || isDaemons(state, key) ? [`${rootsLogin}=build`] : []),
   ])
   return verifyWays(place, [...new Set(ways)])
 }

@@ -32,6 +32,13 @@ form_of() { # FILE
   else echo no-key; fi
 }
 
+describe_token() {
+  [ -e "$key" ] || { echo "form missing"; return; }
+  echo "mode $(stat -c %a "$key")"
+  echo "owner $(stat -c %U "$key")"
+  if [ -n "$secret" ]; then echo "form ok"; else echo "form no-token"; fi
+}
+
 describe_key() {
   if [ -L "$key" ]; then echo "link $(plain "$(readlink -f "$key")")"; fi
   [ ! -e "$key.next" ] || echo "rotating next"
@@ -72,6 +79,9 @@ describe_configuration() { # TYPE BODY
     # OpenSSH 10 prints it so: it has no other meaning there.
     $1 == "ipqos" { print "ipqos " ($2 == "none" ? "throughput" : $2) }
     $1 == "port" { print "port " $2 }
+    $1 == "user" { print "login " $2 }
+    $1 == "preferredauthentications" { print "authentications " $2 }
+    $1 == "setenv" && $2 ~ /^NIXBUILDNET_TOKEN=/ { print "sends-token yes" }
   '
   for file in "$home/.ssh/config" /etc/ssh/ssh_config; do
     as_account awk -v service="$service" '
@@ -146,10 +156,12 @@ state() { # TYPE BODY ACCOUNT..
   type=$1 body=$2
   shift 2
   for one; do
-    echo "account $one"
+    echo "account ${one%=token}"
     if ! enter "$one"; then echo "form no-account"; continue; fi
+    echo "kind $kind"
     echo "home $home"
-    describe_key
+    echo "file $key"
+    if [ $kind = token ]; then describe_token; else describe_key; fi
     describe_configuration "$type" "$body"
   done
   echo "machine"

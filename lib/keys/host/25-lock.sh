@@ -1,11 +1,10 @@
 # One at a time changes the keys of a host. Whoever does holds a lock by a process of this program, whose standard input
 # is the connection: it is released when that ends, however it does.
 
-run_directory=/run/deploy-keys
 # Seconds. Whoever holds the lock says something more often than that; a connection may be gone without a word.
 silence=120
 
-make_run_directory() { mkdir -p -m 700 "$run_directory"; }
+make_run_directory() { mkdir -p -m 700 "$run_directory" && chmod 700 "$run_directory"; }
 
 hold() { # WHO
   make_run_directory && exec 9>> "$run_directory/lock" || return

@@ -83,13 +83,48 @@ install_key() { # COMMENT
   esac
 }
 
+is_in_memory() { case $(stat -fLc %T "$1") in tmpfs | ramfs) return 0 ;; esac; return 1; } # DIRECTORY
+
+# What the block includes: the token as the variable by which the service takes it, and by its older name.
+install_token() {
+  if ! make_run_directory || ! is_in_memory "$run_directory"; then
+    could_not "$run_directory is not in memory there: a token would stay on the disk"
+    return
+  fi
+  wanted="SetEnv NIXBUILDNET_TOKEN=$secret token=$secret"
+  if [ -f "$key" ] && [ "$(cat "$key")" = "$wanted" ] && [ "$(stat -c '%u %a' "$key")" = '0 600' ]; then return; fi
+  if (umask 077; rm -f "$key.new"; printf '%s\n' "$wanted" > "$key.new" && mv -f "$key.new" "$key"); then
+    did "the token is in $key, until the next boot"
+  else
+    could_not "$key could not be written"
+  fi
+}
+
 # Whether ssh, as this account, does all that the block says.
 is_configured() { # PORT
   facts=$(describe_configuration - -)
-  for fact in "identity $key" 'identities-only yes' 'alive 60' 'ipqos throughput' "port $1"; do
-    printf '%s\n' "$facts" | grep -qxF "$fact" || return 1
-  done
-  ! block_is_open
+  logs_in && is_told 'alive 60' && is_told 'ipqos throughput' && is_told "port $1" && ! block_is_open
+}
+is_told() { printf '%s\n' "$facts" | grep -qxF "$1"; }
+logs_in() {
+  if [ $kind = token ]; then is_told 'login authtoken' && is_told 'authentications none' && is_told 'sends-token yes'
+  else is_told "identity $key" && is_told 'identities-only yes' && ! is_told 'authentications none'; fi
+}
+
+# What the block says of how to log in, one line each.
+login_lines() {
+  if [ $kind = token ]; then
+    echo '  User authtoken'
+    echo '  PreferredAuthentications none'
+    echo '  PubkeyAuthentication no'
+    echo "  Include $key"
+  else
+    echo "  IdentityFile $key"
+    # For a connection that is being made while the key is changed: ssh reads the public half first, and the private one
+    # when it has to sign.
+    echo "  IdentityFile $key.old"
+    echo '  IdentitiesOnly yes'
+  fi
 }
 
 # Takes the block out of the account's configuration and puts this one in front: the first value that ssh reads counts.
@@ -99,6 +134,7 @@ write_configuration() { # BLOCK; empty: none
   as_account sh -c '
     umask 077
     file=$HOME/.ssh/config
+    [ -z "$1" ] || mkdir -p "$HOME/.ssh" || exit 1
     { [ -z "$1" ] || printf "%s\n" "$2" "$1" "Match all" "$3"
       [ ! -e "$file" ] || awk -v begins="$2" -v ends="$3" "
         \$0 == begins { broken += inside; inside = 1 } ! inside { print } \$0 == ends { inside = 0 }
@@ -118,13 +154,9 @@ install_configuration() { # PORT
   fi
   # ssh refuses a file that others may write.
   [ ! -e "$home/.ssh/config" ] || as_account chmod go-w "$home/.ssh/config"
-  # The second key is for a connection that is being made while the key is changed: ssh reads the public half first, and
-  # the private one when it has to sign.
   write_configuration "Host $service
   Port $1
-  IdentityFile $key
-  IdentityFile $key.old
-  IdentitiesOnly yes
+$(login_lines)
   ServerAliveInterval 60
   IPQoS throughput" || {
     could_not "$home/.ssh/config could not be changed: does each line \`$begins\` in it have its \`$ends\`?"
@@ -159,7 +191,7 @@ install_keys() { # PORT TYPE BODY (ACCOUNT COMMENT)..
   shift 3
   while [ $# -ge 2 ]; do
     if enter_known "$1"; then
-      install_key "$2"
+      if [ $kind = token ]; then install_token; else install_key "$2"; fi
       install_configuration "$port"
       pin_host_key "$port" "$type" "$body"
     fi

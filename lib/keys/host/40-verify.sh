@@ -23,6 +23,37 @@ accepts() { # FILE PORT KNOWN-HOSTS
   esac
 }
 
+# The same of a token, which the service looks at only after the login: it is accepted when the store answers.
+accepts_token() { # FILE PORT KNOWN-HOSTS
+  said=$(store_info "-F $1 -p $2 -oUser=authtoken -oPreferredAuthentications=none -oPubkeyAuthentication=no \
+    -oStrictHostKeyChecking=yes -oUserKnownHostsFile=$3 -oGlobalKnownHostsFile=/dev/null -oLogLevel=VERBOSE")
+  code=$?
+  case $code:$said in
+    0:*) echo "yes" ;;
+    *'Host key verification failed'*) echo "host-key $(plain "$said")" ;;
+    *"Authenticated to $service "* | *'Permission denied'*) echo "refused $(plain "$(last_error "$said")")" ;;
+    *) echo "unreachable $(plain "${said:-no answer (exit code $code)}")" ;;
+  esac
+}
+
+# Of what ssh and Nix say, what the service said.
+last_error() {
+  printf '%s\n' "$1" | grep -vE '^(Authenticated to|Transferred:|Bytes per second:|Connection (to|closed))' | head -n 1
+}
+
+# As the account, and as ssh is told.
+store_info() { # NIX_SSHOPTS
+  for word in info ping; do
+    said=$(as_account timeout 60 env NIX_SSHOPTS="$1 -oIdentityAgent=none -oBatchMode=yes -oConnectTimeout=15" \
+      nix --extra-experimental-features nix-command store "$word" --store "ssh-ng://$service" 2>&1)
+    code=$?
+    # The older name.
+    case $said in *'not a recogni'*) ;; *) break ;; esac
+  done
+  printf '%s\n' "$said"
+  return $code
+}
+
 with_known_hosts() { # PORT TYPE BODY; sets known_hosts
   known_hosts=$(mktemp /run/deploy-keys.XXXXXX) || exit 73
   trap 'rm -f "$known_hosts"' EXIT
@@ -41,11 +72,12 @@ acceptance() { # PORT TYPE BODY SUFFIX ACCOUNT..; SUFFIX: of the file, or -
     (
       trap - EXIT
       enter "$one" && [ -e "$key$suffix" ] || exit 0
-      answer=$(accepts "$key$suffix" "$port" "$known_hosts")
+      if [ $kind = token ]; then answer=$(accepts_token "$key" "$port" "$known_hosts")
+      else answer=$(accepts "$key$suffix" "$port" "$known_hosts"); fi
       case $suffix=$answer in
         .unusable*=refused) ! knows "$key$suffix" "$port" "$known_hosts" || answer=yes ;;
       esac
-      printf 'account %s\naccepted %s\n' "$one" "$answer"
+      printf 'account %s\naccepted %s\n' "$account" "$answer"
     ) &
   done
   wait
@@ -68,7 +100,7 @@ let_in_by() { # (what ssh is given)..
         sub(/^.*Server accepts key: /, "")
         file = $1
       }
-      /^Authenticated to / { print key, file; exit }
+      /^Authenticated to / { print key == "" ? "none" : key " " file; exit }
     '
 }
 
@@ -78,7 +110,7 @@ by_its_own() { # FILE (what ssh is given)..
   file=$1
   shift
   used=$(let_in_by "$@")
-  own=$(fingerprint_of "$(public_of "$file")")
+  if [ $kind = token ]; then own=none; else own=$(fingerprint_of "$(public_of "$file")"); fi
   [ -z "$own" ] || [ "${used%% *}" != "$own" ] || return 0
   code=1
   said="it works, but not by $file alone: without an agent, ssh is let in by ${used:-no key}"
@@ -86,13 +118,8 @@ by_its_own() { # FILE (what ssh is given)..
 
 # As the account, through its own configuration: what `--store` on a command line does.
 verify_store() {
-  for word in info ping; do
-    said=$(as_account timeout 60 env NIX_SSHOPTS='-oIdentityAgent=none -oBatchMode=yes -oConnectTimeout=15' \
-      nix --extra-experimental-features nix-command store "$word" --store "ssh-ng://$service" 2>&1)
-    code=$?
-    # The older name.
-    case $said in *'not a recogni'*) ;; *) break ;; esac
-  done
+  said=$(store_info '')
+  code=$?
   by_its_own "$key" "$service"
   echo "way store"
   tell $code "$said"

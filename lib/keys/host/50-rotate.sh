@@ -56,6 +56,11 @@ drop_old() { # ACCOUNT
 # The key goes, and what was written for it.
 forget() { # ACCOUNT
   enter_known "$1" || return 0
+  if [ $kind = token ]; then
+    if [ -e "$key" ]; then rm -f "$key" && did "token deleted: $key"; fi
+    forget_configuration
+    return
+  fi
   if [ -L "$key" ]; then could_not "$key is a link to $(readlink -f "$key"): take it away where it comes from"; return; fi
   set -- "$key" "$key.pub" "$key.next" "$key.next.pub" "$key.old"
   for file in $(unusable_suffixes); do set -- "$@" "$key$file"; done
@@ -64,6 +69,10 @@ forget() { # ACCOUNT
   else
     could_not "$key could not be deleted"
   fi
+  forget_configuration
+}
+
+forget_configuration() {
   if grep -qxF "$begins" "$home/.ssh/config" 2> /dev/null && ! is_link "$home/.ssh/config"; then
     write_configuration '' || could_not "the block for $service is still in $home/.ssh/config"
   fi

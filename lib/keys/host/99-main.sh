@@ -1,5 +1,6 @@
 verb=$1
 shift
+read_secret
 case $verb in
   install | make-next | swap | swap-back | drop-old | forget) begin_step || exit 73 ;;
 esac
