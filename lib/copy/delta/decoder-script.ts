@@ -17,6 +17,9 @@ END
   case $type in '' | tmpfs | ramfs) continue ;; esac
   [ "$((blocks * size))" -lt 67108864 ] || break
 done
+directory=
+trap '[ -z "$directory" ] || rm -rf "$directory"' EXIT
+trap 'exit 1' HUP INT TERM
 directory=$(mktemp -d "$place/deploy-patches.XXXXXX") || exit 1
 exec 3<&0 4> "$directory/a" 5> "$directory/b" || exit 1
 rm -rf "$directory"

@@ -12,15 +12,19 @@ level=$1
 exec 3<&0 < /dev/null
 parent=/var/tmp
 [ -w "$parent" ] || parent=/tmp
+# What a power cut or the like has left.
+find "$parent" -maxdepth 1 -name 'deploy-patches.*' -user "$(id -u)" -mtime +0 -exec rm -rf {} + 2> /dev/null
 place=$(mktemp -d "$parent/deploy-patches.XXXXXX") || exit 1
-trap 'rm -rf "$place"' EXIT
+# More than once, as long as a job still writes to it.
+clean() { for again in 1 2 3 4 5 6 7 8 9; do rm -rf "$place" && break; sleep 1; done; }
+trap clean EXIT
 trap 'exit 1' HUP INT TERM
 number=0
 while IFS= read -r line <&3 && [ "$line" != . ]; do
   number=$((number + 1))
   printf '%s %s\n' "$number" "$line"
 done > "$place/jobs"
-{ while read -r line; do :; done; rm -rf "$place"; } <&3 > /dev/null 2>&1 &
+{ while read -r line; do :; done; clean; } <&3 > /dev/null 2>&1 &
 watch=$!
 processors=$(nproc 2> /dev/null || echo 2)
 [ "$processors" -le 4 ] || processors=4

@@ -62,7 +62,19 @@ if [ "$1" = --dump ]; then ${before} exec ${real.nix} --dump "${directory}$2"; f
      ${real.find} "$@" | sed 's,^${directory},,'`,
   )
   replace('mktemp', `${real.mktemp} "$@" | tee -a ${directory}/made`)
-  const machine = localMachine({ env: { ...process.env, PATH: `${bin}:${process.env['PATH']}` } })
+  const here = localMachine({ env: { ...process.env, PATH: `${bin}:${process.env['PATH']}` } })
+  const machine: Machine = {
+    ...here,
+    // An SSH server tells a command that nobody waits for it by the end of its standard input, and by nothing else.
+    async open(command, _signal, options) {
+      const channel = await here.open(command, undefined, options)
+      const close = () => {
+        channel.stdin.end()
+        channel.stdout.destroy()
+      }
+      return { ...channel, close }
+    },
+  }
   async function infos(paths: readonly StorePath[]): Promise<Map<StorePath, PathInfo>> {
     const channel = await machine.open({ argv: ['nix-store', '--serve'] }, signal)
     const infos = await queryClosure(streamsOf(channel), paths)
