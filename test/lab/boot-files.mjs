@@ -4,20 +4,23 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ensureImage, imageDirectory } from './images.mjs'
+import { ensureImage, imageDirectory, isForeign } from './images.mjs'
+import { machine } from './machines.mjs'
 import { cacheDirectory } from './paths.mjs'
 import { run } from './run.mjs'
 
 const script = fileURLToPath(new URL('make-boot-files.sh', import.meta.url))
 
-/** @returns {Promise<string>} a directory to be laid over the flake */
-export async function ensureBootFiles() {
-  const image = await ensureImage('pi')
-  const made = createHash('sha256').update(imageDirectory('pi')).update(readFileSync(script))
-  const directory = join(cacheDirectory, 'boot-files', `pi-${made.digest('hex').slice(0, 12)}`)
+/** @param {string} name of a virtual machine @returns {Promise<string>} a directory to be laid over the flake */
+export async function ensureBootFiles(name) {
+  const { image } = machine(name)
+  const root = await ensureImage(image)
+  const made = createHash('sha256').update(imageDirectory(image)).update(readFileSync(script))
+  const directory = join(cacheDirectory, 'boot-files', `${name}-${made.digest('hex').slice(0, 12)}`)
   if (existsSync(directory)) return directory
   mkdirSync(join(cacheDirectory, 'boot-files'), { recursive: true })
   const busybox = join(await ensureImage('trixie'), 'usr/bin/busybox')
-  await run(['flock', `${directory}.lock`, 'sh', script, image, busybox, directory])
+  const tools = isForeign(image) ? ['bb-aarch64'] : []
+  await run(['flock', `${directory}.lock`, 'sh', script, root, busybox, directory, name, ...tools])
   return directory
 }

@@ -3,7 +3,7 @@
  * synced when the power is cut. Its root is a layer over the image; its /nix is its own.
  */
 
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { chmod, chown, cp, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,6 +12,8 @@ import { controlKey, harnessKey, hostKey, knownHosts, publicKey, signingKey } fr
 import { address, hasNix, hostsFile, isVirtual, machine } from './machines.mjs'
 import { machinePaths } from './paths.mjs'
 import { attempt, run, until } from './run.mjs'
+import { makePartitions, rootSize } from './virtual-disk.mjs'
+import { hardware } from './virtual-hardware.mjs'
 
 /** @param {string} name */
 export const hasDisk = (name) => existsSync(machinePaths(name).image)
@@ -36,9 +38,10 @@ export async function createDisk(name) {
   const quickly = 'lazy_itable_init=1,lazy_journal_init=1,nodiscard'
   const makeFileSystem = ['mke2fs', '-q', '-F', '-t', 'ext4', '-b', '4096', '-m', '0', '-J', 'size=32']
   if (isVirtual(name)) {
-    const blocks = (diskSize - partitionStart) / 4096
-    await run([...makeFileSystem, '-E', `${quickly},offset=${partitionStart}`, paths.image, String(blocks)])
-    writePartitionTable(paths.image, diskSize)
+    await makePartitions(name)
+    const blocks = rootSize(name) / 4096
+    const offset = hardware(name).rootStart
+    await run([...makeFileSystem, '-E', `${quickly},offset=${offset}`, paths.image, String(blocks)])
   } else await run([...makeFileSystem, '-E', quickly, paths.image])
   noteImage(name)
   try {
@@ -53,24 +56,6 @@ export async function createDisk(name) {
   }
 }
 
-/** Where the only partition of a virtual machine's disk begins, as on an SD card. */
-const partitionStart = 8 * 1024 ** 2
-
-/** An MBR with one partition, of type Linux and bootable. @param {string} image @param {number} size */
-function writePartitionTable(image, size) {
-  const sector = 512
-  const table = Buffer.alloc(sector)
-  const entry = table.subarray(446)
-  entry[0] = 0x80
-  entry[4] = 0x83
-  entry.writeUInt32LE(partitionStart / sector, 8)
-  entry.writeUInt32LE((size - partitionStart) / sector, 12)
-  table.writeUInt16LE(0xaa55, 510)
-  const file = openSync(image, 'r+')
-  writeSync(file, table, 0, sector, 0)
-  closeSync(file)
-}
-
 /** Mounts the disk at `disk` and the machine's root at `root`. @param {string} name */
 export async function mountDisk(name) {
   const paths = machinePaths(name)
@@ -78,7 +63,8 @@ export async function mountDisk(name) {
   await unmountDisk(name)
   if (isVirtual(name)) {
     mkdirSync(paths.disk, { recursive: true })
-    await run(['mount', '-t', 'ext4', '-o', `loop,noinit_itable,offset=${partitionStart}`, paths.image, paths.disk])
+    const where = `offset=${hardware(name).rootStart},sizelimit=${rootSize(name)}`
+    await run(['mount', '-t', 'ext4', '-o', `loop,noinit_itable,${where}`, paths.image, paths.disk])
     return
   }
   for (const directory of [paths.disk, paths.root]) mkdirSync(directory, { recursive: true })

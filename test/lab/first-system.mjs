@@ -7,12 +7,12 @@ import { isVirtual, machine } from './machines.mjs'
 export const builder = 'forge'
 const flakeDirectory = '/var/lib/lab-flake'
 
-/** Has the flake as it is now on forge. @param {boolean} pi */
-async function carryFlake(pi) {
-  const marker = `${flakeDirectory}/.git/${flakeHash()}${pi ? '-pi' : ''}`
+/** Has the flake as it is now on forge, with what it needs for these hosts. @param {readonly string[]} hosts */
+async function carryFlake(hosts) {
+  const marker = `${flakeDirectory}/.git/${[flakeHash(), ...hosts.filter(isVirtual).sort()].join('-')}`
   const known = await inside(builder, ['test', '-e', marker])
   if (known.code === 0) return
-  await putFlake(builder, flakeDirectory, { pi })
+  await putFlake(builder, flakeDirectory, { hosts })
   await inside(builder, ['touch', marker])
 }
 
@@ -22,7 +22,7 @@ async function carryFlake(pi) {
  * @returns {Promise<Map<string, string>>} name to toplevel
  */
 export async function buildFirstSystems(names) {
-  await carryFlake(names.some(isVirtual))
+  await carryFlake(names)
   const { user } = machine(builder)
   const installable = (/** @type {string} */ name) =>
     `${flakeDirectory}#nixosConfigurations.${name}.config.system.build.toplevel`

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { ensureBootFiles } from './boot-files.mjs'
 import { ensureImage } from './images.mjs'
 import { inside } from './inside.mjs'
-import { machine } from './machines.mjs'
+import { isVirtual, machine } from './machines.mjs'
 import { runForBytes } from './run.mjs'
 
 /** The flake's source in the repository. */
@@ -31,13 +31,15 @@ export function flakeHash() {
  * is the same commit every time.
  * @param {string} name
  * @param {string} directory
- * @param {{ user?: string, pi?: boolean }} [options] who owns it; whether it can make systems for pi: that takes 30 MB
+ * @param {{ user?: string, hosts?: readonly string[] }} [options] who owns it; hosts that it shall be able to make systems
+ *   for: a virtual machine's kernel takes 10 to 30 MB
  */
-export async function putFlake(name, directory, { user = machine(name).user, pi = false } = {}) {
-  const forPi = pi ? ['-C', await ensureBootFiles(), '.'] : []
+export async function putFlake(name, directory, { user = machine(name).user, hosts = [] } = {}) {
+  const bootFiles = await Promise.all(hosts.filter(isVirtual).map(ensureBootFiles))
+  const overlays = bootFiles.flatMap((each) => ['-C', each, '.'])
   const busybox = join(await ensureImage('trixie'), 'usr/bin')
   const files = ['--sort=name', '--owner=0', '--group=0', '--mtime=@0', '--create', '--file=-']
-  const archive = await runForBytes(['tar', ...files, '-C', flakeSource, '.', '-C', busybox, 'busybox', ...forPi])
+  const archive = await runForBytes(['tar', ...files, '-C', flakeSource, '.', '-C', busybox, 'busybox', ...overlays])
   const script = `
     set -eu
     directory=$1 user=$2

@@ -2,8 +2,8 @@
 
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { copyImage, createDisk, mountDisk, noteImage, unmountDisk } from './disk.mjs'
 import { builder } from './first-system.mjs'
@@ -13,13 +13,22 @@ import { insideCommand } from './inside.mjs'
 import { hostKey, publicKey } from './keys.mjs'
 import { isVirtual, machine } from './machines.mjs'
 import { cacheDirectory, machinePaths } from './paths.mjs'
+import { fillSystemPartition } from './virtual-disk.mjs'
+import { hardware } from './virtual-hardware.mjs'
 
 /** Where the disk of a host with its first system is kept: a different file whenever anything it is made from changes. @param {string} name */
 function flashedImage(name) {
   const made = createHash('sha256')
     .update(flakeHash())
     .update(imageDirectory(machine(name).image))
-  for (const file of ['disk.mjs', 'flash.mjs', 'machines.mjs', 'roles/host.sh']) {
+  for (const file of [
+    'disk.mjs',
+    'flash.mjs',
+    'machines.mjs',
+    'roles/host.sh',
+    'virtual-disk.mjs',
+    'make-boot-files.sh',
+  ]) {
     made.update(readFileSync(fileURLToPath(new URL(file, import.meta.url))))
   }
   made.update(publicKey(hostKey(name)))
@@ -49,19 +58,23 @@ export async function flash(name, toplevel) {
 
 /** As nixos-install does it. @param {string} name @param {string} toplevel */
 async function install(name, toplevel) {
-  const { root, nix } = machinePaths(name)
+  const { directory, root, nix } = machinePaths(name)
   await mountDisk(name)
+  const bootFiles = hasSystemPartition(name) ? join(directory, 'boot') : undefined
+  if (bootFiles !== undefined) mkdirSync(bootFiles)
   const script = `
     set -eu
     nix-store --import > /dev/null
     touch /etc/NIXOS
     nix-env --profile /nix/var/nix/profiles/system --set "$1"
+    export SYSTEMD_RELAX_ESP_CHECKS=1
     NIXOS_INSTALL_BOOTLOADER=1 "$1/bin/switch-to-configuration" boot
     sync
   `
   const container = ['systemd-nspawn', '--quiet', '--register=no', '--keep-unit', '--as-pid2', '--pipe']
   const ownNix = isVirtual(name) ? [] : [`--bind=${nix}:/nix`]
-  const mounts = [`--directory=${root}`, ...ownNix, '--private-network', '--link-journal=no']
+  const ownBoot = bootFiles === undefined ? [] : [`--bind=${bootFiles}:/boot`]
+  const mounts = [`--directory=${root}`, ...ownNix, ...ownBoot, '--private-network', '--link-journal=no']
   const settings = ['--resolv-conf=off', '--timezone=off', `--machine=${name}-flash`]
   const from = insideCommand(builder, [
     'sh',
@@ -76,7 +89,13 @@ async function install(name, toplevel) {
   } finally {
     await unmountDisk(name)
   }
+  if (bootFiles === undefined) return
+  await fillSystemPartition(name, basename(bootFiles))
+  rmSync(bootFiles, { recursive: true })
 }
+
+/** @param {string} name */
+const hasSystemPartition = (name) => isVirtual(name) && hardware(name).systemPartition !== undefined
 
 /** @param {string[]} from @param {string[]} to @returns {Promise<void>} */
 function pipe(from, to) {

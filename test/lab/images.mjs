@@ -60,8 +60,18 @@ export const images = {
     architecture: 'arm64',
     kernel: 'linux-image-cloud-arm64',
   },
-  /** qemu 10 and U-Boot 2025.01, whatever this computer's own Debian has; nothing of it runs but these */
-  emulator: { suite: 'trixie', packages: ['qemu-system-arm', 'qemu-user', 'u-boot-qemu'] },
+  /** the same as trixie with a kernel of its own, systemd-boot, and what finds the partitions of a disk */
+  otto: {
+    suite: 'trixie',
+    packages: [...withNix, 'kmod', 'udev', 'systemd-boot-efi', 'systemd-boot-tools'],
+    setup,
+    kernel: 'linux-image-cloud-amd64',
+  },
+  /** qemu 10, U-Boot 2025.01, UEFI firmware, tools for disks, whatever this computer's own Debian has; nothing of it runs but these */
+  emulator: {
+    suite: 'trixie',
+    packages: ['qemu-system-arm', 'qemu-system-x86', 'qemu-user', 'u-boot-qemu', 'ovmf', 'fdisk', 'mtools'],
+  },
 }
 
 /** Where the root file system of an image is or will be: a different place whenever its recipe changes. @param {string} name */
@@ -75,6 +85,9 @@ export function imageDirectory(name) {
 /** @param {string} name */
 const scriptsOf = (name) =>
   [images[name]?.setup, images[name]?.kernel && 'image-kernel.sh'].filter((file) => file !== undefined).map(beside)
+
+/** Whether its programs are emulated on this computer. @param {string} name */
+export const isForeign = (name) => images[name]?.architecture !== undefined
 
 /** The mirror that this computer's own packages come from. */
 function mirror() {
@@ -104,10 +117,10 @@ export async function ensureImage(name, say = () => {}) {
   if (existsSync(directory)) return directory
   mkdirSync(join(cacheDirectory, 'images'), { recursive: true })
   say(
-    `making a root file system of Debian ${image.suite} for ${name}, once: ${image.architecture === undefined ? 'about a minute' : 'some ten minutes'}`,
+    `making a root file system of Debian ${image.suite} for ${name}, once: ${isForeign(name) ? 'some ten minutes' : 'about a minute'}`,
   )
-  const foreign = image.architecture === undefined ? [] : [`--architectures=${image.architecture}`, '--skip=check/qemu']
-  if (image.architecture !== undefined) await ensureEmulation(say)
+  const foreign = isForeign(name) ? [`--architectures=${image.architecture}`, '--skip=check/qemu'] : []
+  if (isForeign(name)) await ensureEmulation(say)
   const hooks = [
     ...(image.setup === undefined ? [] : [`chroot "$1" sh -eu < ${beside(image.setup)}`]),
     ...(image.kernel === undefined ? [] : [`sh -eu ${beside('image-kernel.sh')} "$1" ${image.kernel}`]),

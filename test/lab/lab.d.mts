@@ -1,6 +1,6 @@
 /**
  * The lab for tests. A scenario asks for its machines with `up` or `fresh`, does something to them, and looks at them
- * from outside. Machines are named as in `machines.mjs`: forge, dave, control, workstation, erin, frank, grace, pi, standin.
+ * from outside. Machines are named as in `machines.mjs`: forge, dave, control, workstation, erin, frank, grace, pi, otto, standin.
  */
 
 export interface Machine {
@@ -87,8 +87,15 @@ export function inside(name: string, what: string | string[], options?: RunOptio
 export function insideCommand(name: string, argv: string[]): string[]
 /** Makes a command run on the lab's network instead of this computer's, as 10.77.0.1 (`outside.lab`). */
 export function onTheNetwork(argv: string[]): string[]
-/** Puts the lab's flake on a machine as a git repository with one commit, replacing the directory. */
-export function putFlake(name: string, directory: string, options?: { user?: string; pi?: boolean }): Promise<void>
+/**
+ * Puts the lab's flake on a machine as a git repository with one commit, replacing the directory. `hosts`: virtual machines
+ * among them get their kernels.
+ */
+export function putFlake(
+  name: string,
+  directory: string,
+  options?: { user?: string; hosts?: readonly string[] },
+): Promise<void>
 /** Nix for the user of control, without a daemon, until its disk is thrown away. */
 export function putNixOnControl(): Promise<void>
 /** test/lab/flake */

@@ -12,7 +12,7 @@ const gibibyte = 1024 ** 3
  * @property {number | undefined} memory  hard limit in bytes
  * @property {true} [ownNix]      a control machine that has Nix, for what a user without `deploy` would run there
  * @property {string} [alias]     a name that it has besides its own
- * @property {true} [virtual]     a virtual machine with a kernel of its own: see virtual-mainboard.mjs
+ * @property {'u-boot' | 'uefi'} [firmware]  of a virtual machine with a kernel of its own: see virtual-hardware.mjs
  */
 
 /** @type {Record<string, Machine>} */
@@ -48,7 +48,16 @@ export const machines = {
     user: 'my_username',
     diskSize: 3 * gibibyte,
     memory: gibibyte,
-    virtual: true,
+    firmware: 'u-boot',
+  },
+  otto: {
+    role: 'host',
+    number: 22,
+    image: 'otto',
+    user: 'my_username',
+    diskSize: 4 * gibibyte,
+    memory: gibibyte,
+    firmware: 'uefi',
   },
 }
 
@@ -62,7 +71,7 @@ export function machine(name) {
 }
 
 /** @param {string} name */
-export const isVirtual = (name) => machine(name).virtual === true
+export const isVirtual = (name) => machine(name).firmware !== undefined
 
 /** Whether it has a Nix store of its own. @param {string} name */
 export const hasNix = (name) => machine(name).role !== 'control' || machine(name).ownNix === true

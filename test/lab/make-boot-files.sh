@@ -1,20 +1,26 @@
-# make-boot-files.sh ROOT BUSYBOX DIRECTORY: from a root file system with a kernel in /usr/lib/lab-kernel; BUSYBOX is this
-# computer's. The initrd is a busybox, the drivers of a virtual machine's devices, and the script below.
+# make-boot-files.sh ROOT BUSYBOX DIRECTORY NAME [TOOLS]: from a root file system with a kernel in /usr/lib/lab-kernel; BUSYBOX
+# is this computer's. Makes DIRECTORY/boot-files/NAME, and DIRECTORY/TOOLS with the busybox of ROOT. The initrd is a busybox,
+# the drivers of a virtual machine's devices and of its file systems, and the script below.
 set -eu
-root=$1 busybox=$2 directory=$3
+root=$1 busybox=$2 directory=$3 name=$4 tools=${5-}
 test ! -d "$directory" || exit 0
 partial=$directory.partial
 rm -rf "$partial"
-mkdir -p "$partial/bb-aarch64/bin" "$partial/boot-files" "$partial/initrd/bin" "$partial/initrd/drivers" \
+files=$partial/boot-files/$name
+mkdir -p "$files" "$partial/initrd/bin" "$partial/initrd/drivers" \
   "$partial/initrd/dev" "$partial/initrd/proc" "$partial/initrd/sys" "$partial/initrd/root"
-cp "$root/usr/bin/busybox" "$partial/bb-aarch64/bin/"
+if [ "$tools" ]; then
+  mkdir -p "$partial/$tools/bin"
+  cp "$root/usr/bin/busybox" "$partial/$tools/bin/"
+fi
 cp "$root/usr/bin/busybox" "$partial/initrd/bin/"
-cp "$root/usr/lib/lab-kernel/Image" "$partial/boot-files/"
+cp "$root/usr/lib/lab-kernel/Image" "$files/"
 drivers=$(echo "$root"/usr/lib/lab-kernel/*lib/modules/*/kernel)
 [ -d "$drivers" ] || drivers=$(echo "$root"/usr/lib/lab-kernel/usr/lib/modules/*/kernel)
 number=10
 for driver in drivers/virtio/virtio_mmio drivers/block/virtio_blk net/core/failover drivers/net/net_failover \
-  drivers/net/virtio_net drivers/char/hw_random/virtio-rng; do
+  drivers/net/virtio_net drivers/char/hw_random/virtio-rng fs/fat/fat fs/nls/nls_cp437 fs/nls/nls_ascii fs/fat/vfat \
+  fs/efivarfs/efivarfs; do
   # what is not there is part of the kernel itself
   [ -e "$drivers/$driver.ko.xz" ] || continue
   xz -dc "$drivers/$driver.ko.xz" > "$partial/initrd/drivers/$number-${driver##*/}.ko"
@@ -42,6 +48,6 @@ for directory in dev proc sys; do box mount -o move /$directory /root/$directory
 exec /bin/busybox switch_root /root "$init"
 INIT
 chmod 755 "$partial/initrd/init"
-(cd "$partial/initrd" && find . | sort | "$busybox" cpio -o -H newc > "$partial/boot-files/initrd" 2> /dev/null)
+(cd "$partial/initrd" && find . | sort | "$busybox" cpio -o -H newc > "$files/initrd" 2> /dev/null)
 rm -rf "$partial/initrd"
 mv "$partial" "$directory"

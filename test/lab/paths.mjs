@@ -22,14 +22,14 @@ export function machinePaths(name) {
   const directory = join(stateDirectory, 'machines', name)
   return {
     directory,
-    /** the whole disk of the machine in a file: an ext4 file system; a virtual machine's has a partition table before it */
+    /** the whole disk of the machine in a file: an ext4 file system; a virtual machine's has partitions */
     image: join(directory, 'disk.img'),
     /** names the image below the disk */
     lower: join(directory, 'image'),
     /** where the disk is mounted while the machine has power: `upper`, `work`, `nix` */
     disk: join(directory, 'disk'),
     /** the machine's / as seen from outside, without its /nix */
-    root: join(directory, machines[name]?.virtual ? 'disk' : 'root'),
+    root: join(directory, machines[name]?.firmware ? 'disk' : 'root'),
     /** the machine's /nix as seen from outside */
     nix: join(directory, 'disk', 'nix'),
     /** what it wrote on its console since it was last switched on */

@@ -4,7 +4,7 @@ import { hasDisk, isOutdated } from './disk.mjs'
 import { buildFirstSystems, builder } from './first-system.mjs'
 import { isFlashed } from './flash.mjs'
 import { ensureEmulation } from './emulation.mjs'
-import { ensureImage } from './images.mjs'
+import { ensureImage, isForeign } from './images.mjs'
 import { raiseInotifyLimit } from './inotify.mjs'
 import { ensureKeys } from './keys.mjs'
 import { isVirtual, machine, machineNames } from './machines.mjs'
@@ -25,7 +25,8 @@ export async function up(names, { say = () => {} } = {}) {
   const all = new Set(toBuild.length > 0 ? [builder, ...names] : names)
   const images = new Set([...all].map((name) => machine(name).image))
   await Promise.all([...images].map((image) => ensureImage(image, say)))
-  if ([...all].some(isVirtual)) await ensureEmulation(say)
+  if ([...all].some(isVirtual)) await ensureImage('emulator', say)
+  if ([...images].some(isForeign)) await ensureEmulation(say)
   raiseInotifyLimit()
   await ensureNetwork()
 

@@ -1,17 +1,17 @@
 /**
- * A virtual machine as long as it has power: a process of its own, as mainboard.mjs is for the others. U-Boot, the kernel
- * that it loads and what this starts are the machine's own; all of it is emulated. With the network card, a serial line
- * that goes to `console.log`.
+ * A virtual machine as long as it has power: a process of its own, as mainboard.mjs is for the others. The firmware, the
+ * boot loader, the kernel and what this starts are the machine's own; all of it is emulated. With the network card, a
+ * serial line that goes to `console.log`.
  */
 
 import { spawn } from 'node:child_process'
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { imageDirectory } from './images.mjs'
+import { inEmulator } from './emulator.mjs'
 import { machine } from './machines.mjs'
 import { onTheNetwork, plugInTap, unplug } from './network.mjs'
 import { machinePaths } from './paths.mjs'
 import { run } from './run.mjs'
+import { hardware } from './virtual-hardware.mjs'
 
 const name = process.argv[2] ?? ''
 const paths = machinePaths(name)
@@ -28,26 +28,20 @@ try {
 async function boot() {
   const { memory = 1024 * mebibyte } = machine(name)
   const megabytes = Number(process.env.DEPLOY_LAB_MEMORY ?? memory / mebibyte)
-  // seen by nobody else: mounts here are this process's own
-  const root = imageDirectory('emulator')
-  await run(['mount', '--rbind', '/dev', join(root, 'dev')])
-  await run(['mount', '--bind', paths.directory, join(root, 'mnt')])
+  const { qemu: kind, variables } = hardware(name)
+  // a chip keeps them, whatever becomes of the disk
+  if (variables) await run(inEmulator(name, ['cp', '--update=none', variables, '/mnt/variables.fd']))
   const { device, mac } = await plugInTap(name)
   const qemu = [
-    ...['qemu-system-aarch64', '-M', 'virt', '-cpu', 'cortex-a72', '-m', String(megabytes), '-smp', '2'],
+    ...[...kind, '-m', String(megabytes), '-smp', '2'],
     ...['-accel', 'tcg,thread=multi', '-nodefaults', '-display', 'none'],
     ...['-chardev', 'file,id=serial,path=/mnt/console.log,append=on', '-serial', 'chardev:serial'],
-    ...['-bios', '/usr/lib/u-boot/qemu_arm64/u-boot.bin'],
-    ...[
-      '-drive',
-      'file=/mnt/disk.img,format=raw,if=none,id=disk,cache=writeback',
-      '-device',
-      'virtio-blk-pci,drive=disk',
-    ],
+    ...['-drive', 'file=/mnt/disk.img,format=raw,if=none,id=disk,cache=writeback'],
+    ...['-device', 'virtio-blk-pci,drive=disk,bootindex=0'],
     ...['-netdev', `tap,id=net,ifname=${device},script=no,downscript=no`],
     ...['-device', `virtio-net-pci,netdev=net,mac=${mac},romfile=`, '-device', 'virtio-rng-pci'],
   ]
-  const [program = '', ...words] = onTheNetwork(['chroot', root, ...qemu])
+  const [program = '', ...words] = onTheNetwork(inEmulator(name, qemu))
   const child = spawn(program, words, { stdio: ['ignore', 'inherit', 'inherit'] })
   const said = { mainboard: process.pid, qemu: child.pid, boot: { kind: 'virtual', memory: megabytes * mebibyte } }
   writeFileSync(`${paths.power}.new`, JSON.stringify(said))

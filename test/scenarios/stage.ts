@@ -66,7 +66,7 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
   const names = ['control', 'forge', ...hosts, ...(options.others ?? [])]
   if (options.fresh === false) await lab.up(names)
   else await lab.fresh(names)
-  await lab.putFlake('control', '/home/ops/infra', { pi: hosts.includes('pi') })
+  await lab.putFlake('control', '/home/ops/infra', { hosts })
   const stage = new Stage(inventoryOf(hosts, options.defaults ?? {}))
   await stage.writeInventory()
   return stage
@@ -181,9 +181,17 @@ done
 echo "running $(readlink -f /run/current-system)"
 echo "booted $(readlink -f /run/booted-system)"
 echo "profile $(readlink -f /nix/var/nix/profiles/system)"
-label=$(awk '$1 == "DEFAULT" { print $2 }' /boot/extlinux/extlinux.conf)
-echo "boot $(awk -v label="$label" '$1 == "LABEL" { at = $2 } at == label && $1 == "APPEND" { print }' /boot/extlinux/extlinux.conf | sed -n 's|.*init=\\(/nix/store/[^/ ]*\\)/init.*|\\1|p')"
-find /boot -type f -exec md5sum {} + | sed 's/^/boot-file /'
+options_of_default() {
+  if [ -e /boot/loader/loader.conf ]; then
+    grep '^options' "/boot/loader/entries/$(awk '$1 == "default" { print $2 }' /boot/loader/loader.conf)"
+  else
+    label=$(awk '$1 == "DEFAULT" { print $2 }' /boot/extlinux/extlinux.conf)
+    awk -v label="$label" '$1 == "LABEL" { at = $2 } at == label && $1 == "APPEND" { print }' /boot/extlinux/extlinux.conf
+  fi
+}
+echo "boot $(options_of_default | sed -n 's|.*init=\\(/nix/store/[^/ ]*\\)/init.*|\\1|p')"
+# systemd-boot writes another seed at every boot
+find /boot -type f ! -name random-seed -exec md5sum {} + | sed 's/^/boot-file /'
 for link in /nix/var/nix/profiles/system-*-link; do
   [ -L "$link" ] || continue
   number=\${link##*/system-}
@@ -198,7 +206,8 @@ systemctl list-units --no-legend --plain --state=failed | awk '{ print "failed",
   systemctl list-units --all --no-legend --plain 'deploy-*' | awk '{ print $1 }'
   systemctl list-jobs --no-legend --plain
   ls -A /nix/var/nix/profiles | grep -v -E '^(system|system-[0-9]+-link|per-user|default)$'
-  ls -A /boot /boot/extlinux /boot/nixos | grep -E 'deploy|tmp'
+  ls -A /boot /boot/extlinux /boot/nixos /boot/loader /boot/loader/entries /boot/EFI/nixos 2>/dev/null | grep -E 'deploy|tmp'
+  ls /sys/firmware/efi/efivars 2>/dev/null | grep LoaderEntryOneShot
   ls /run/nixos | grep -E -- '-list$'
   ls -A /var/lib/deploy 2>/dev/null | grep -vxE 'history|log'
   ls -A /etc/systemd/system.control 2>/dev/null

@@ -24,7 +24,7 @@ const writeBackSome = (version: string) =>
   date > /var/lab-other; /usr/bin/sync /var/lab-other`
 
 before(async () => {
-  stage = await setVirtualStage()
+  stage = await setVirtualStage('pi')
   old = (await stage.facts('pi')).running
 })
 
@@ -37,7 +37,7 @@ const wholeSize = async () => Number(await stage.inside('pi', 'stat -L -c %s /ru
 /** What the loader said, for whoever reads the test's output. */
 const tellOfBoot = (t: Test) => {
   const telling = /Retrieving|append|Starting kernel|stage 1|abort|resetting/i
-  for (const line of consoleLines().filter((each) => telling.test(each))) t.comment(line)
+  for (const line of consoleLines('pi').filter((each) => telling.test(each))) t.comment(line)
 }
 
 test('without the care: the boot after the cut is the old system, and looks healthy', async (t) => {
@@ -64,11 +64,11 @@ test('without the care: the boot after the cut is the old system, and looks heal
 test('without the care: the boot after that is dead', async (t) => {
   await lab.powerCut('pi')
   await lab.powerOn('pi', { wait: false })
-  await printed(/Starting kernel/)
-  await printed(/resetting/)
+  await printed('pi', /Starting kernel/)
+  await printed('pi', /resetting/)
   tellOfBoot(t)
   t.notOk(
-    consoleLines().some((line) => line.startsWith('stage 1')),
+    consoleLines('pi').some((line) => line.startsWith('stage 1')),
     'no system starts',
   )
   await lab.powerCut('pi')
@@ -87,7 +87,7 @@ test('the same disk, with a deployment after the cut: told, mended, alive', asyn
   t.equal(code, 0)
   t.equal(outcome.kind, 'unchanged', 'there is nothing else to do')
   t.match(outcome.warnings.join('\n'), /-Image.*: damaged, as after a power cut; rewritten/)
-  await powerCycle()
+  await powerCycle('pi')
   tellOfBoot(t)
   const facts = await stage.facts('pi')
   t.same([facts.booted, facts.running, facts.boot], [outcome.toplevel, outcome.toplevel, outcome.toplevel])
@@ -114,7 +114,7 @@ test('a deployment that is cut at the same moment: alive at the next boot, and a
   t.ok(both.includes(first.booted))
   t.not(first.profile, was.profile)
   t.equal(await sizeOfDefaultKernel(), await wholeSize())
-  await powerCycle()
+  await powerCycle('pi')
   tellOfBoot(t)
   const second = await stage.facts('pi')
   t.comment(`then ${second.booted}`)

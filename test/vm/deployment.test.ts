@@ -6,7 +6,7 @@ import { megabytes, powerCycle, setVirtualStage, watchMemory } from './stage.ts'
 let stage: Stage
 
 before(async () => {
-  stage = await setVirtualStage()
+  stage = await setVirtualStage('pi')
 })
 
 /** What runs is what boots, and nothing is left. */
@@ -52,7 +52,7 @@ test('a rollback by hand, which the next boot agrees with', async (t) => {
   t.match(outcomes, { pi: { kind: 'deployed' } })
   t.not(running, before.running)
   await isConfirmed(t, running)
-  await powerCycle()
+  await powerCycle('pi')
   const is = await stage.facts('pi')
   t.same([is.booted, is.running], [running, running])
 })

@@ -9,7 +9,7 @@ import { consoleLines, printed, setVirtualStage } from './stage.ts'
 let stage: Stage
 
 before(async () => {
-  stage = await setVirtualStage()
+  stage = await setVirtualStage('pi')
 })
 
 const activation = { timeout: '300s', confirmWithin: '240s', settle: '1s' }
@@ -90,7 +90,7 @@ test('with 512 MB, and something that takes all of it while the host waits: one 
 
 /** As long as it lasts, for whoever reads the test's output. */
 const tellOfBoot = (t: Test) => {
-  for (const line of consoleLines().filter((each) => /Retrieving|Starting kernel|stage 1|resetting/.test(each)))
+  for (const line of consoleLines('pi').filter((each) => /Retrieving|Starting kernel|stage 1|resetting/.test(each)))
     t.comment(line)
 }
 
@@ -103,5 +103,5 @@ test('a kernel that does not come up: hands are needed, which is said', async (t
   t.match(outcome, { kind: 'needs hands', reason: /has not come back within/ })
   t.comment(outcome.reason, outcome.hints)
   t.equal(code, 3)
-  await printed(/Starting kernel/)
+  await printed('pi', /Starting kernel/)
 })

@@ -1,36 +1,43 @@
-/** The stage for tests on the virtual machine `pi`: 64-bit ARM, 1 GB, U-Boot, an SD card's image. All of it is emulated. */
+/** The stage for tests on the virtual machines: all of their hardware is emulated. */
 import * as lab from '../lab/lab.mjs'
 import { type Stage, setStage } from '../scenarios/stage.ts'
 
 /** An emulated login takes seconds, and minutes go by on a computer that has other things to do. */
 const activation = { timeout: '300s', confirmWithin: '240s', settle: '1s' }
 
-export async function setVirtualStage(): Promise<Stage> {
-  const stage = await setStage({ hosts: ['pi'], defaults: { activation } })
-  await stage.describeHost('pi', { system: 'aarch64-linux' })
+/** `pi`: 64-bit ARM, 1 GB, U-Boot, an SD card's image. `otto`: a PC, 1 GB, UEFI, systemd-boot. */
+export type VirtualMachine = 'pi' | 'otto'
+
+const systems = { pi: 'aarch64-linux', otto: 'x86_64-linux' }
+
+export async function setVirtualStage(machine: VirtualMachine): Promise<Stage> {
+  const stage = await setStage({ hosts: [machine], defaults: { activation } })
+  await stage.describeHost(machine, { system: systems[machine] })
   return stage
 }
 
 /** The power fails and comes back. */
-export async function powerCycle(): Promise<void> {
-  await lab.powerCut('pi')
-  await lab.powerOn('pi')
+export async function powerCycle(machine: VirtualMachine): Promise<void> {
+  await lab.powerCut(machine)
+  await lab.powerOn(machine)
 }
 
 /** What it printed since it was last switched on, by its lines. */
-export function consoleLines(): string[] {
-  const text = lab.consoleOf('pi').replaceAll(/\p{Cc}\[[0-9;?]*[A-Za-z]|\r/gu, '')
+export function consoleLines(machine: VirtualMachine): string[] {
+  const text = lab.consoleOf(machine).replaceAll(/\p{Cc}\[[0-9;?]*[A-Za-z]|\r/gu, '')
   return text.split('\n')
 }
 
 /** Until it has printed that; says what stands there. */
-export async function printed(pattern: RegExp, seconds = 300): Promise<string> {
+export async function printed(machine: VirtualMachine, pattern: RegExp, seconds = 300): Promise<string> {
   for (let turn = 0; turn < seconds * 5; turn++) {
-    const found = consoleLines().find((line) => pattern.test(line))
+    const found = consoleLines(machine).find((line) => pattern.test(line))
     if (found !== undefined) return found
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
-  throw new Error(`pi did not print ${pattern} within ${seconds} s:\n${consoleLines().slice(-20).join('\n')}`)
+  throw new Error(
+    `${machine} did not print ${pattern} within ${seconds} s:\n${consoleLines(machine).slice(-20).join('\n')}`,
+  )
 }
 
 const meminfo = (text: string, key: string) => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(text)?.[1]) * 1024

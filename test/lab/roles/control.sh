@@ -12,7 +12,7 @@ cat > "$home/.ssh/config" <<'CONFIG'
 Host forge
   HostName forge.lab
   User builder
-Host dave erin frank grace pi
+Host dave erin frank grace pi otto
   HostName %h.lab
   User my_username
 CONFIG

@@ -2,7 +2,7 @@
 {
   motd = "pi, a NixOS of the lab";
   system = "aarch64-linux";
-  kernel.files = ../boot-files; # put there by the lab (boot-files.mjs)
+  kernel.files = ../boot-files/pi; # put there by the lab (boot-files.mjs)
   kernelParams = [ "root=/dev/vda1" "console=ttyAMA0" "loglevel=4" "systemd.getty_auto=no" ];
   # the lab logs in as root to look at it, and a user's systemd takes an emulated machine seconds
   masked = [ "user@0.service" ];

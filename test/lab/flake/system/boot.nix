@@ -7,6 +7,9 @@ let
   end = if config.kernel.isDead or false then "panics" else "end of kernel";
   real = name: "${builtins.path { path = files; name = "boot-files"; }}/${name}";
   made = first: end: "{ echo '${first}'; seq 1 ${toString size} | head -c ${toString size}; echo; echo '${end}'; }";
+  # files behind the end of an initrd win over those in it, and a kernel whose first process ends panics
+  ending = if !(config.kernel.isDead or false) then ""
+    else "mkdir end; printf '#!/bin/busybox sh\\n' > end/init; chmod 755 end/init; (cd end; echo init | cpio -o -H newc) >> $out/initrd";
   shorten = if config.kernel ? bytes then "head -c ${toString config.kernel.bytes}" else "cat";
 in
 {
@@ -15,7 +18,7 @@ in
       else "mkdir $out; ${made "linux ${version}" end} > $out/Image";
   };
   initrd = make "initrd-linux-${version}" {
-    script = if files != null then "mkdir $out; cat ${real "initrd"} > $out/initrd"
+    script = if files != null then "mkdir $out; cat ${real "initrd"} > $out/initrd; ${ending}"
       else "mkdir $out; ${made "initrd of linux ${version}" "end of initrd"} > $out/initrd";
   };
   modules = make "kernel-modules-${version}" {

@@ -22,6 +22,7 @@
   # `bytes`, only that much of the Image. `isDead`: it never comes up
   kernel = { version = "6.12.41"; size = 100000; isDead = false; };
   kernelParams = [ "loglevel=4" ];
+  bootLoader = "extlinux"; # or "systemd-boot"
   initInterface = "systemd 2"; # another one cannot be switched to without a reboot: exit 100
   configurationLimit = 20; # generations in the boot menu
 

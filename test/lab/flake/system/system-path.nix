@@ -8,7 +8,7 @@ let
     "nix" "nix-build" "nix-channel" "nix-collect-garbage" "nix-copy-closure" "nix-daemon" "nix-env" "nix-hash"
     "nix-instantiate" "nix-store"
     # systemd
-    "busctl" "journalctl" "loginctl" "systemctl" "systemd-cat" "systemd-escape" "systemd-run" "systemd-tmpfiles"
+    "bootctl" "busctl" "journalctl" "loginctl" "systemctl" "systemd-cat" "systemd-escape" "systemd-run" "systemd-tmpfiles"
     # coreutils
     "basename" "cat" "chgrp" "chmod" "chown" "cksum" "cp" "cut" "date" "dd" "df" "dirname" "du" "echo" "env" "expr"
     "false" "head" "id" "install" "link" "ln" "ls" "md5sum" "mkdir" "mkfifo" "mktemp" "mv" "nice" "nohup" "nproc" "od"

@@ -33,8 +33,9 @@ let
   bootLoader =
     let inherit (config.switch) noBootLoader beforeBootLoader afterBootLoader;
     in if noBootLoader != false then builtins.toFile "no-boot-loader" "echo '${noBootLoader}' >&2; exit 1\n"
-    else if "${beforeBootLoader}${afterBootLoader}" == "" then ../boot-loader/extlinux
-    else builtins.toFile "extlinux" "${beforeBootLoader}\n${builtins.readFile ../boot-loader/extlinux}\n${afterBootLoader}\n";
+    else if "${beforeBootLoader}${afterBootLoader}" == "" then ../boot-loader + "/${config.bootLoader}"
+    else builtins.toFile config.bootLoader
+      "${beforeBootLoader}\n${builtins.readFile (../boot-loader + "/${config.bootLoader}")}\n${afterBootLoader}\n";
 
   link = name: child: "ln -s ${child} $out/specialisation/${name}\n";
 in
