@@ -4,7 +4,7 @@ import { resolveCheck } from './health-checks.ts'
 import type { Host } from './inventory.ts'
 import type { RawHost } from './schema.ts'
 
-/** `builder` is the one to use when neither the host nor the defaults name one. */
+/** `builder` is the one to use when neither the host nor the defaults name any. */
 export function resolveHost(name: string, fields: { own: RawHost; defaults: RawHost; builder: string }): Host {
   const { own, defaults } = fields
   const raw: RawHost = { ...defaults, ...own }
@@ -12,6 +12,7 @@ export function resolveHost(name: string, fields: { own: RawHost; defaults: RawH
   const activation = { ...defaults.activation, ...own.activation }
   const destination = raw.ssh ?? ''
   const verifyAt = raw.verifyAt ?? destination
+  // Holes in lists are entries that a mistake was found in.
   return {
     name,
     destination,
@@ -19,7 +20,7 @@ export function resolveHost(name: string, fields: { own: RawHost; defaults: RawH
     configuration: raw.configuration ?? name,
     system: raw.system ?? '',
     tags: raw.tags ?? [],
-    builder: raw.builder ?? fields.builder,
+    builders: [...new Set([raw.builder ?? fields.builder].flat().flatMap((one) => one ?? []))],
     elevation: raw.sudo ?? 'passwordless',
     specialisation: raw.specialisation ?? undefined,
     copy: { via: copy.via ?? 'relay', substitute: copy.substitute ?? true, compress: copy.compress ?? 'auto' },
@@ -34,7 +35,6 @@ export function resolveHost(name: string, fields: { own: RawHost; defaults: RawH
       keep: raw.generations.keep ?? 1,
       olderThanMs: parseDuration(raw.generations.olderThan ?? '0s') ?? 0,
     },
-    // Holes are entries that a mistake was found in.
     checks: (raw.checks ?? []).flatMap((check) => (check && resolveCheck(check)) ?? []),
     nixbuildKeys: raw.nixbuildKeys ?? [],
   }
