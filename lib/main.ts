@@ -133,7 +133,7 @@ async function openTools({ inventory, report, terminal, interrupts }: Parts): Pr
         login: (signal) => stores.connectToStore(account, { network, secrets }, signal),
       },
       randomHex: identity.randomHex,
-      builder: made.get,
+      builder: made.choose,
       signal: interrupts.signal,
       giveUp: interrupts.giveUp,
     },

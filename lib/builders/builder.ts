@@ -3,6 +3,7 @@ import type { Machine } from '../machine/machine.ts'
 import type { Missing, Store } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import type { Problem } from '../problem.ts'
+import type { Load } from './load.ts'
 
 /** Passed on to Nix as they are. */
 export interface EvaluationOptions {
@@ -66,6 +67,8 @@ export interface Evaluator {
   ): Promise<EvaluationResult>
   /** One stream that isn't shared: the caller closes it. */
   openStore(signal: AbortSignal): Promise<Store>
+  /** Rejects with a Problem when it can't be reached. */
+  load(signal: AbortSignal): Promise<Load>
   close(): Promise<void>
 }
 
@@ -89,6 +92,8 @@ export interface BuildStore {
 export interface Builder {
   readonly name: string
   evaluate: Evaluator['evaluate']
+  /** Of the machine that evaluates. Rejects with a Problem when it or the store can't be reached. */
+  load: Evaluator['load']
   /** What `build` would build and fetch, for each by itself. The derivations are in the store afterwards. */
   missing(
     derivations: readonly DerivationPath[],

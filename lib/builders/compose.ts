@@ -8,6 +8,7 @@ import { transfer } from '../nix/transfer.ts'
 import { DaemonLost } from '../nix/worker-protocol.ts'
 import { Problem, partsOf } from '../problem.ts'
 import type { Builder, BuilderEvents, BuildStore, EvaluationOptions, Evaluator, OpenStore } from './builder.ts'
+import type { Load } from './load.ts'
 import { changed, keep, realise } from './realise.ts'
 
 interface Work {
@@ -32,6 +33,15 @@ export function builderOf(name: string, { evaluator, store, clock }: BuilderPart
   const evaluate: Builder['evaluate'] = (configurations, options, events, signal) => {
     evaluated = { configurations, options }
     return evaluator.evaluate(configurations, options, events, signal)
+  }
+
+  async function load(signal: AbortSignal): Promise<Load> {
+    const [ofEvaluator, open] = await Promise.all([
+      evaluator.load(signal),
+      isOwnStore ? undefined : store.openStore(signal),
+    ])
+    open?.close()
+    return ofEvaluator
   }
 
   /** The derivations that are gone come anew, from the same source. */
@@ -103,6 +113,7 @@ export function builderOf(name: string, { evaluator, store, clock }: BuilderPart
   return {
     name,
     evaluate,
+    load,
     missing: (derivations, events, signal) =>
       withStore({ events, signal }, async (open, supply) => {
         const answers = new Map<DerivationPath, Missing | Problem>(derivations.map((one) => [one, changed(one)]))

@@ -1,15 +1,19 @@
 /** The kinds of builder, by what `builders:` in hosts.yaml says. */
 import type { BuilderSpec, Inventory } from '../inventory/inventory.ts'
-import type { Builder, BuildStore, Evaluator } from './builder.ts'
+import type { Builder, BuilderEvents, BuildStore, Evaluator } from './builder.ts'
 import { builderOf } from './compose.ts'
+import { leastBusy } from './load.ts'
 import { localNix } from './local.ts'
 import { sshMachine } from './ssh.ts'
 import { remoteStore } from './store.ts'
 import type { BuilderSurroundings } from './surroundings.ts'
 
 export interface Builders {
-  /** Nothing is connected to before the builder is used. The same name gives the same builder. */
-  get(name: string): Builder
+  /**
+   * One of those with these names, for the whole run. Of a single one nothing is asked, and nothing is connected to
+   * before it is used. Rejects with a Problem when none can be reached.
+   */
+  choose(names: readonly string[], about: { events: BuilderEvents; signal: AbortSignal }): Promise<Builder>
   close(): Promise<void>
 }
 
@@ -26,8 +30,16 @@ export function openBuilders(specs: Inventory['builders'], surroundings: Builder
       clock: surroundings.clock,
     })
   })
+  const chosen = new Map<string, Promise<Builder>>()
   return {
-    get: builders.get,
+    async choose(names, about) {
+      const [only = '', ...others] = names
+      if (others.length === 0) return builders.get(only)
+      const key = names.join('\n')
+      const choice = chosen.get(key) ?? leastBusy(names.map(builders.get), about)
+      chosen.set(key, choice)
+      return await choice
+    },
     async close() {
       await Promise.allSettled(parts.made().map((part) => part.close()))
     },

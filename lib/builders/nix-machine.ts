@@ -6,6 +6,7 @@ import type { StorePath } from '../nix/store-path.ts'
 import type { BootFile, BuildStore, EvaluationOptions, Evaluator, OpenStore } from './builder.ts'
 import { connectionBy, openDaemon, streamsOf } from './connection.ts'
 import { evaluateOn } from './evaluate.ts'
+import { askLoad } from './load.ts'
 
 export interface NixMachineParts {
   /** The name in hosts.yaml. */
@@ -96,6 +97,7 @@ export function nixMachine({ name, connect, here, flake, inputs, ...parts }: Nix
     async openStore(signal: AbortSignal, settings: EvaluationOptions['options'] = []) {
       return (await takeReady()) ?? (await openNew(signal, settings))
     },
+    load: async (signal) => askLoad(await machine(signal), signal),
     bootFiles,
     whereLogIs,
     shell: { machine, serve: serveScript },

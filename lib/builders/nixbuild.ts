@@ -43,6 +43,7 @@ export function nixbuildAccount(builders: Inventory['builders']): StoreSpec {
   return {
     kind: 'store',
     name: 'nixbuild.net',
+    systems: undefined,
     destination: `ssh://${nixbuildHost}`,
     evaluateOn: '',
     service: 'nixbuild.net',

@@ -67,7 +67,10 @@ async function onlyBuilders(
 async function patientsOf(inventory: Inventory, hosts: readonly Host[] | undefined): Promise<Patient[]> {
   const { diagnoseBuilder, diagnoseHost } = await import('../deployment/doctor/doctor.ts')
   const all = [...inventory.hosts.values()]
-  const names = new Set([...(hosts ? [] : inventory.builders.keys()), ...(hosts ?? all).map(({ builder }) => builder)])
+  const names = new Set([
+    ...(hosts ? [] : inventory.builders.keys()),
+    ...(hosts ?? all).flatMap(({ builders }) => builders),
+  ])
   return [
     ...[...names].map((name) => ({
       name,
@@ -76,7 +79,7 @@ async function patientsOf(inventory: Inventory, hosts: readonly Host[] | undefin
         const spec = inventory.builders.get(name) ?? ({ kind: 'local', name } as const)
         return diagnoseBuilder(
           spec,
-          (hosts ?? all).filter(({ builder }) => builder === name),
+          (hosts ?? all).filter(({ builders }) => builders.includes(name)),
           tools,
         )
       },

@@ -31,17 +31,18 @@ export async function evaluateHosts(
 ): Promise<Each<Evaluation>> {
   const results: Each<Evaluation> = new Map()
   await Promise.all(
-    byBuilder(hosts).map(async ([name, group]) => {
+    byBuilders(hosts).map(async ({ names, group }) => {
       try {
         const configurations = [...new Set(group.map((host) => host.configuration))]
         const events = eventsOf('evaluate', group, tools)
-        const evaluated = await tools.builder(name).evaluate(configurations, options, events, tools.signal)
+        const builder = await tools.builder(names, { events, signal: tools.signal })
+        const evaluated = await builder.evaluate(configurations, options, events, tools.signal)
         for (const host of group) {
           const result = evaluated.configurations.get(host.configuration)
           results.set(host.name, checked(host, result, evaluated.revision ?? ''))
         }
       } catch (error) {
-        for (const host of group) results.set(host.name, ofBuilder(name, asProblem(error, host, 'evaluate')))
+        for (const host of group) results.set(host.name, ofBuilder(names, asProblem(error, host, 'evaluate')))
       }
     }),
   )
@@ -105,7 +106,7 @@ async function askBuilders<Answer, Result>(
 ): Promise<Each<Result>> {
   const results: Each<Result> = new Map()
   await Promise.all(
-    byBuilder(hosts).map(async ([name, group]) => {
+    byBuilders(hosts).map(async ({ names, group }) => {
       const wanted = new Map<string, Evaluation>()
       for (const host of group) {
         const evaluation = evaluations.get(host.name)
@@ -115,9 +116,10 @@ async function askBuilders<Answer, Result>(
       if (wanted.size === 0) return
       const building = group.filter((host) => wanted.has(host.name))
       try {
-        const builder = tools.builder(name)
+        const events = eventsOf('build', building, tools)
+        const builder = await tools.builder(names, { events, signal: tools.signal })
         const derivations = [...new Set([...wanted.values()].map((evaluation) => evaluation.derivation))]
-        const answers = await ask(builder, derivations, eventsOf('build', building, tools))
+        const answers = await ask(builder, derivations, events)
         for (const host of building) {
           const evaluation = wanted.get(host.name) as Evaluation
           const answer = answers.get(evaluation.derivation)
@@ -126,21 +128,29 @@ async function askBuilders<Answer, Result>(
           results.set(host.name, found instanceof Problem ? found.at(place) : result(found, evaluation, builder))
         }
       } catch (error) {
-        for (const host of building) results.set(host.name, ofBuilder(name, asProblem(error, host, 'build')))
+        for (const host of building) results.set(host.name, ofBuilder(names, asProblem(error, host, 'build')))
       }
     }),
   )
   return results
 }
 
-const byBuilder = (hosts: readonly Host[]): [string, Host[]][] => {
+/** Those that any of the same builders may build for. */
+function byBuilders(hosts: readonly Host[]): { names: readonly string[]; group: Host[] }[] {
   const groups = new Map<string, Host[]>()
-  for (const host of hosts) groups.set(host.builder, [...(groups.get(host.builder) ?? []), host])
-  return [...groups]
+  for (const host of hosts) {
+    const key = host.builders.join('\n')
+    groups.set(key, [...(groups.get(key) ?? []), host])
+  }
+  return [...groups.values()].map((group) => ({ names: group[0]?.builders ?? [], group }))
 }
 
 /** Events of one builder are told of its only host, or of all hosts at once. */
-function eventsOf(stage: Stage, hosts: readonly Host[], { report }: Tools): BuilderEvents {
+export function eventsOf(
+  stage: Stage,
+  hosts: readonly Pick<Host, 'name'>[],
+  { report }: Pick<Tools, 'report'>,
+): BuilderEvents {
   const host = hosts.length === 1 ? (hosts[0]?.name ?? '') : ''
   return {
     progress: (text) => report({ kind: 'progress', host, stage, text }),
@@ -151,9 +161,9 @@ function eventsOf(stage: Stage, hosts: readonly Host[], { report }: Tools): Buil
 }
 
 /** A builder that can't be reached is no reason to call the host unreachable. */
-const ofBuilder = (name: string, problem: Problem): Problem =>
+const ofBuilder = (names: readonly string[], problem: Problem): Problem =>
   problem.kind === 'unreachable' || problem.kind === 'locked'
-    ? new Problem(`builder ${name}: ${problem.message}`, { ...partsOf(problem), kind: 'failed' })
+    ? new Problem(`builder ${names.join(' or ')}: ${problem.message}`, { ...partsOf(problem), kind: 'failed' })
     : problem
 
 /** Anything thrown, as a Problem of that host and stage: what is none, and no system call's failure, is ours. */

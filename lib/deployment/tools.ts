@@ -1,6 +1,6 @@
 /** What a deployment is made with: effects and choices, put together by lib/main.ts. */
 import type { HostProgram } from '../activation/host-program.ts'
-import type { Builder } from '../builders/builder.ts'
+import type { Builders } from '../builders/index.ts'
 import type { CheckEdge } from '../checks/check.ts'
 import type { Clock } from '../clock.ts'
 import type { Codec } from '../copy/compression.ts'
@@ -22,8 +22,8 @@ export interface Tools {
   readonly keys: KeyTools
   /** Fresh and unguessable: hexadecimal digits. */
   randomHex(bytes: number): string
-  /** The builder of that name in the inventory. One for the whole run. */
-  builder(name: string): Builder
+  /** One of these builders of the inventory, the same for the whole run. Rejects with a Problem when none can be reached. */
+  builder: Builders['choose']
   /** Aborted by the first Ctrl-C: stop, and leave every host safe. */
   readonly signal: AbortSignal
   /** Aborted by the second one: stop waiting, too. */

@@ -1,14 +1,14 @@
 /** What hosts.yaml may say about a builder. */
 import * as v from 'valibot'
 import { destinationMistake } from './destination.ts'
-import { about, destination, name, unless } from './fields.ts'
+import { about, destination, name, systems, unless } from './fields.ts'
 
 const builderMistake = (builder: object) => {
   if ('ssh' in builder && 'store' in builder) return 'says both ssh and store: a builder is one of them'
   if (!('ssh' in builder || 'store' in builder)) return 'says neither ssh nor store'
   if ('ssh' in builder && 'evaluateOn' in builder) return 'has a shell and evaluates itself: leave out evaluateOn'
   if ('ssh' in builder) {
-    const field = Object.keys(builder).find((one) => one !== 'ssh')
+    const field = Object.keys(builder).find((one) => one !== 'ssh' && one !== 'systems')
     return field && `is reached as your ssh configuration says: leave out ${field}`
   }
   if (!('evaluateOn' in builder)) {
@@ -87,6 +87,13 @@ export const builderFields = v.strictObject({
   ssh: v.optional(v.pipe(destination, about('A machine with a shell and Nix: evaluates and builds.'))),
   store: v.optional(v.pipe(v.string(), unless(storeMistake), about('A store that builds and has no shell.'))),
   evaluateOn: v.optional(v.pipe(name, about('Where to evaluate for it: local, or a builder with ssh.'))),
+  systems: v.optional(
+    v.pipe(
+      v.array(v.picklist(systems)),
+      v.minLength(1, 'is empty: leave it out for a builder that builds for all of its hosts'),
+      about('What it builds for; other hosts that name it are built elsewhere.'),
+    ),
+  ),
   identityFile: v.optional(v.pipe(file, about('The private key that logs in to the store.'))),
   hostKey: v.optional(
     v.pipe(v.string(), unless(hostKeyMistake), about('The only key that the store may prove itself by.')),

@@ -1,6 +1,6 @@
 /** The builders of an inventory, and which of them a host uses. */
 import { resolve as resolvePath } from 'node:path'
-import type { BuilderSpec, KeyCommands, TokenSource } from './inventory.ts'
+import type { BuilderSpec, Host, KeyCommands, TokenSource } from './inventory.ts'
 import type { Finding } from './mistake.ts'
 import type { RawBuilder, RawToken } from './schema.ts'
 import { closest } from './suggestion.ts'
@@ -17,12 +17,14 @@ export const nixbuildKeyCommands: KeyCommands = {
 /** `directory`: what files are relative to. */
 export function resolveBuilder(name: string, raw: RawBuilder, directory: string): BuilderSpec {
   if (raw === 'local') return { kind: 'local', name }
-  if (raw.ssh !== undefined) return { kind: 'ssh', name, destination: raw.ssh }
+  const { systems } = raw
+  if (raw.ssh !== undefined) return { kind: 'ssh', name, systems, destination: raw.ssh }
   const { store = '', evaluateOn = localBuilder, identityFile, hostKey, token } = raw
   const file = (path: string) => resolvePath(directory, path)
   return {
     kind: 'store',
     name,
+    systems,
     destination: store.replace(/^ssh-ng:/, 'ssh:'),
     evaluateOn,
     service: isNixbuild(store) ? 'nixbuild.net' : undefined,
@@ -41,6 +43,12 @@ export function resolveBuilder(name: string, raw: RawBuilder, directory: string)
 /** `directory`: what files are relative to. */
 export const resolveToken = ({ env = '', file }: RawToken, directory: string): TokenSource =>
   file === undefined ? { env } : { file: resolvePath(directory, file) }
+
+/** Those of a host that build for its system, as far as the file says. */
+export const buildersFor = (
+  { builders, system }: Pick<Host, 'builders' | 'system'>,
+  specs: ReadonlyMap<string, BuilderSpec>,
+): string[] => builders.filter((name) => specs.get(name)?.systems?.includes(system) ?? true)
 
 const isNixbuild = (store: string) => /^ssh-ng:\/\/(?:[^@/]*@)?eu\.nixbuild\.net(?::\d+)?\/?$/i.test(store)
 

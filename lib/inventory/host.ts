@@ -8,7 +8,7 @@ import type { RawHost } from './schema.ts'
 interface Fields {
   readonly own: RawHost
   readonly defaults: RawHost
-  /** to use when neither the host nor the defaults name one */
+  /** to use when neither the host nor the defaults name any */
   readonly builder: string
   /** what files are relative to */
   readonly directory: string
@@ -21,6 +21,7 @@ export function resolveHost(name: string, fields: Fields): Host {
   const activation = { ...defaults.activation, ...own.activation }
   const destination = raw.ssh ?? ''
   const verifyAt = raw.verifyAt ?? destination
+  // Holes in lists are entries that a mistake was found in.
   return {
     name,
     destination,
@@ -28,7 +29,7 @@ export function resolveHost(name: string, fields: Fields): Host {
     configuration: raw.configuration ?? name,
     system: raw.system ?? '',
     tags: raw.tags ?? [],
-    builder: raw.builder ?? fields.builder,
+    builders: [...new Set([raw.builder ?? fields.builder].flat().flatMap((one) => one ?? []))],
     elevation: raw.sudo ?? 'passwordless',
     specialisation: raw.specialisation ?? undefined,
     copy: {
@@ -48,7 +49,6 @@ export function resolveHost(name: string, fields: Fields): Host {
       keep: raw.generations.keep ?? 1,
       olderThanMs: parseDuration(raw.generations.olderThan ?? '0s') ?? 0,
     },
-    // Holes are entries that a mistake was found in.
     checks: (raw.checks ?? []).flatMap((check) => (check && resolveCheck(check)) ?? []),
     nixbuildKeys: raw.nixbuildKeys ?? [],
     nixbuildToken: raw.nixbuildToken && resolveToken(raw.nixbuildToken, directory),

@@ -18,14 +18,18 @@ export interface Inventory {
 export type InputSource = string | { readonly fetch: 'here' }
 
 export type BuilderSpec =
-  | { readonly kind: 'ssh'; readonly name: string; readonly destination: string }
+  | { readonly kind: 'ssh'; readonly name: string; readonly systems: Systems; readonly destination: string }
   | StoreSpec
-  | { readonly kind: 'local'; readonly name: string }
+  | { readonly kind: 'local'; readonly name: string; readonly systems?: undefined }
+
+/** What a builder builds for, as its entry says; undefined when it doesn't. */
+type Systems = readonly string[] | undefined
 
 /** A store that builds, reached over SSH. */
 export interface StoreSpec {
   readonly kind: 'store'
   readonly name: string
+  readonly systems: Systems
   /** `ssh://[user@]host[:port]` */
   readonly destination: string
   /** the name of a builder, or `local` */
@@ -60,7 +64,8 @@ export interface Host {
   readonly configuration: string
   readonly system: string
   readonly tags: readonly string[]
-  readonly builder: string
+  /** One of these evaluates and builds for it; never none. */
+  readonly builders: readonly string[]
   readonly elevation: Elevation
   readonly specialisation: string | undefined
   readonly copy: {

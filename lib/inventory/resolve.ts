@@ -1,6 +1,6 @@
 /** From what the file says to what it means, and the mistakes that only the whole file shows. */
 import { dirname, isAbsolute, resolve as resolvePath } from 'node:path'
-import { builderFindings, localBuilder, resolveBuilder, unknownBuilder } from './builders.ts'
+import { builderFindings, buildersFor, localBuilder, resolveBuilder, unknownBuilder } from './builders.ts'
 import { confirmWindowMistake } from './confirm-window.ts'
 import { resolveHost } from './host.ts'
 import type { BuilderSpec, Host, Inventory } from './inventory.ts'
@@ -34,8 +34,9 @@ export function resolveInventory(file: string, source: Source): { inventory: Inv
     if (!own) continue
     const defaults = raw.defaults ?? {}
     const host = resolveHost(name, { own, defaults, builder: onlyBuilder, directory })
-    hosts.set(name, host)
-    findings.push(...hostFindings(host, { own, defaults }, source))
+    const fitting = buildersFor(host, builders)
+    hosts.set(name, { ...host, builders: fitting })
+    findings.push(...hostFindings(host, { own, defaults, fitting }, source))
   }
   if (needsLocal([...hosts.values()], [...builders.values()]) && !builders.has(localBuilder)) {
     builders.set(localBuilder, { kind: 'local', name: localBuilder })
@@ -68,10 +69,17 @@ const ownValue = <T>(map: Readonly<Record<string, T>> | undefined, name: string)
   map && Object.hasOwn(map, name) ? map[name] : undefined
 
 const needsLocal = (hosts: readonly Host[], builders: readonly BuilderSpec[]) =>
-  hosts.some((host) => host.builder === localBuilder) ||
+  hosts.some((host) => host.builders.includes(localBuilder)) ||
   builders.some((builder) => builder.kind === 'store' && builder.evaluateOn === localBuilder)
 
-function hostFindings(host: Host, fields: { own: RawHost; defaults: RawHost }, source: Source): Finding[] {
+interface Fields {
+  readonly own: RawHost
+  readonly defaults: RawHost
+  /** those of its builders that build for its system */
+  readonly fitting: readonly string[]
+}
+
+function hostFindings(host: Host, fields: Fields, source: Source): Finding[] {
   const here: Path = ['hosts', host.name]
   const whereIs = (field: keyof RawHost): Path => [...(field in fields.own ? here : ['defaults']), field]
   // A field that was given wrongly or misspelt is told of already.
@@ -88,8 +96,18 @@ function hostFindings(host: Host, fields: { own: RawHost; defaults: RawHost }, s
   if (host.destination === '') missing('ssh', 'say what you would type after ssh, like ssh: root@dave.local')
   if (host.system === '') missing('system', 'say what the host is, like system: aarch64-linux')
   const isNamed = 'builder' in fields.own || 'builder' in fields.defaults
-  if (isNamed && host.builder !== localBuilder && !source.builderNames.includes(host.builder)) {
-    findings.push(unknownBuilder(whereIs('builder'), host.builder, source.builderNames))
+  const listed = Array.isArray(fields.own.builder ?? fields.defaults.builder)
+  for (const [index, name] of isNamed ? host.builders.entries() : []) {
+    if (name === localBuilder || source.builderNames.includes(name)) continue
+    findings.push(unknownBuilder([...whereIs('builder'), ...(listed ? [index] : [])], name, source.builderNames))
+  }
+  if (fields.fitting.length === 0 && host.system !== '') {
+    const none = host.builders.length === 1 ? `${host.builders[0]} does not build` : 'none of these builds'
+    findings.push({
+      path: isNamed ? whereIs('builder') : here,
+      message: `${none} for ${host.system}, which is what ${host.name} is`,
+      ...(!isNamed && { at: 'key' as const }),
+    })
   }
   if (!isNamed && source.builderNames.length > 1) missing('builder', `say which of ${source.builderNames.join(', ')}`)
   if (host.nixbuildToken !== undefined && host.nixbuildKeys.includes('root')) {

@@ -63,7 +63,15 @@ export const hostFields = v.strictObject({
   configuration: v.optional(v.pipe(name, about("nixosConfigurations.<configuration>; default: the host's name."))),
   system: v.optional(v.pipe(v.picklist(systems), about('The system of the host, checked before anything is copied.'))),
   tags: v.optional(v.pipe(v.array(name), about('deploy @tag deploys every host that has it.'))),
-  builder: v.optional(v.pipe(name, about('Where its system is evaluated and built: a builder of this file.'))),
+  builder: v.optional(
+    v.pipe(
+      v.union(
+        [name, v.pipe(v.array(name), v.minLength(1, 'is empty: name a builder'))],
+        'must be the name of a builder, or a list of names',
+      ),
+      about('Where its system is evaluated and built: a builder of this file, or several, of which one is chosen.'),
+    ),
+  ),
   sudo: v.optional(
     v.pipe(
       v.picklist(['passwordless', 'ask', 'none', 'doas', 'run0']),

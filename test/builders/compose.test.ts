@@ -68,6 +68,7 @@ function played({ atStore = [] }: { atStore?: StorePath[] }) {
       return { configurations: new Map(), revision: undefined }
     },
     openStore: async () => storeOf('forge', evaluated),
+    load: async () => ({ perProcessor: 0.5, availableBytes: undefined }),
     close: async () => {},
   }
   const store: BuildStore = {

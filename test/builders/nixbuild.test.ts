@@ -8,6 +8,7 @@ const spec: StoreSpec = {
   kind: 'store',
   name: 'nixbuild',
   destination: 'ssh://eu.nixbuild.net',
+  systems: undefined,
   evaluateOn: 'forge',
   service: 'nixbuild.net',
   identityFile: undefined,

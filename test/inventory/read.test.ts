@@ -59,7 +59,7 @@ test('every field left out has the default that the documentation names', async 
           configuration: 'dave',
           system: 'aarch64-linux',
           tags: [],
-          builder: 'local',
+          builders: ['local'],
           elevation: 'passwordless',
           specialisation: undefined,
           copy: { via: 'relay', substitute: true, compress: 'auto', delta: 'off' },
@@ -99,12 +99,12 @@ hosts:
   const plain = inventory.hosts.get('plain')
   const own = inventory.hosts.get('own')
   t.match(plain, {
-    builder: 'forge',
+    builders: ['forge'],
     tags: ['pi', 'home'],
     specialisation: 'tiny',
     checks: [{ kind: 'tcp', port: 22 }],
   })
-  t.match(own, { builder: 'other', specialisation: undefined, checks: [{ kind: 'unit' }] })
+  t.match(own, { builders: ['other'], specialisation: undefined, checks: [{ kind: 'unit' }] })
   t.same(own?.tags, [])
   t.same(own?.copy, { via: 'relay', substitute: false, compress: 'never', delta: 'off' })
   t.same(own?.activation, { timeoutMs: 120_000, confirmWithinMs: 180_000, settleMs: 90_000, rebootWithinMs: 420_000 })
@@ -160,7 +160,7 @@ builders:
 hosts:
   dave: { ssh: dave, system: aarch64-linux }
 `)
-  t.equal(inventory.hosts.get('dave')?.builder, 'nixbuild')
+  t.same(inventory.hosts.get('dave')?.builders, ['nixbuild'])
   t.match(inventory.builders.get('nixbuild'), {
     kind: 'store',
     destination: 'ssh://eu.nixbuild.net',
@@ -172,6 +172,25 @@ hosts:
     keyCommands: { add: 'ssh-keys add {key} {comment}', remove: 'ssh-keys remove {key}' },
   })
   t.same(inventory.builders.get('local'), { kind: 'local', name: 'local' })
+})
+
+test('of several builders, those that build for the system of a host are left, in the order of the file', async (t) => {
+  const { hosts, builders } = read(`
+builders:
+  forge: { ssh: forge, systems: [x86_64-linux, aarch64-linux] }
+  nixbuild: { store: ssh-ng://eu.nixbuild.net, evaluateOn: forge, systems: [aarch64-linux] }
+  other: { ssh: other, systems: [x86_64-linux] }
+defaults: { builder: [other, forge, nixbuild, forge] }
+hosts:
+  dave: { ssh: dave, system: aarch64-linux }
+  erin: { ssh: erin, system: x86_64-linux }
+  frank: { ssh: frank, system: riscv64-linux, builder: local }
+`)
+  t.same(
+    [...hosts.values()].map(({ builders }) => builders),
+    [['forge', 'nixbuild'], ['other', 'forge'], ['local']],
+  )
+  t.ok(builders.has('local'))
 })
 
 test('how a store is logged in to, and what nixbuild.net is told', (t) => {
@@ -457,6 +476,22 @@ const refused: Record<string, [text: string, ...lines: string[]]> = {
   'a builder left open among several': [
     `builders: { a: { ssh: a }, b: { ssh: b } }\n${withDave('')}`,
     '3:3: hosts.dave: builder is missing: say which of a, b',
+  ],
+  'builders of which none builds for the host': [
+    `builders:
+  a: { ssh: a, systems: [x86_64-linux] }
+  b: { ssh: b, systems: [] }
+  c: { ssh: c, systems: [arm64-linux] }
+${withDave('    builder: [a, d]')}  erin: { ssh: erin, system: aarch64-linux, builder: a }
+  frank: { ssh: frank, system: x86_64-linux, builder: [] }
+  grace: { ssh: grace, system: x86_64-linux, builder: { a: b } }
+`,
+    '3:25: builders.b.systems: is empty: leave it out for a builder that builds for all of its hosts',
+    '4:26: builders.c.systems[0]: must be one of aarch64-linux, x86_64-linux, armv7l-linux, armv6l-linux, riscv64-linux, i686-linux, …, not "arm64-linux"; did you mean aarch64-linux?',
+    '9:18: hosts.dave.builder[1]: there is no builder d; the builders are a, b, c, local',
+    '10:54: hosts.erin.builder: a does not build for aarch64-linux, which is what erin is',
+    '11:55: hosts.frank.builder: is empty: name a builder',
+    '12:55: hosts.grace.builder: must be the name of a builder, or a list of names',
   ],
   'a default that is wrong, once for all hosts': [
     'defaults: { builder: forge, system: x86_64-linux }\nhosts: { a: { ssh: a }, b: { ssh: b } }\n',

@@ -37,7 +37,7 @@ const inventoryOf = (hosts: readonly string[], fields: Record<string, unknown>) 
   flake: '.',
   builders: { forge: { ssh: 'forge' } } as Record<string, unknown>,
   defaults: {
-    builder: 'forge',
+    builder: 'forge' as string | string[],
     system: 'x86_64-linux',
     activation: { timeout: '60s', confirmWithin: '40s', settle: '1s', rebootWithin: '300s' },
     // The big paths of the lab's flake are zeros, and tests count what of them has gone.

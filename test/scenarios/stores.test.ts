@@ -227,6 +227,17 @@ test('a token in place of a key: from a file or a variable, and nowhere else to 
   await refused(t, 'the environment variable NIXBUILDNET_TOKEN, which has the token, is not set')
 })
 
+test('of several builders, one that is down is left out', async (t) => {
+  stage.inventory.builders = { gone: { ssh: 'nobody.lab' }, forge: { ssh: 'forge' } }
+  stage.inventory.defaults.builder = ['gone', 'forge']
+  await stage.writeInventory()
+  await stage.configure('dave', { motd: 'built by the one that is there' })
+  const told = await stage.deploy('build', 'dave', '--plain')
+  t.match(told, { code: 0, stderr: /warning: .*builder gone is left out: the name nobody\.lab/ })
+  const [toplevel] = /\/nix\/store\/\S+/.exec(told.stdout) ?? []
+  t.equal(await has('forge', toplevel), true)
+})
+
 test("the control machine's own Nix: told when there is none, and evaluates and builds when there is", async (t) => {
   await buildWith('local')
   await stage.configure('dave', { motd: 'built here' })

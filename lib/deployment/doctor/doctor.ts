@@ -4,7 +4,7 @@ import { managedLogins } from '../../keys/login.ts'
 import type { Machine } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
 import { brokenKeys } from '../keys/broken.ts'
-import { asProblem } from '../realise.ts'
+import { asProblem, eventsOf } from '../realise.ts'
 import { openSession } from '../session.ts'
 import type { Tools } from '../tools.ts'
 import { supported } from './checks/supported.ts'
@@ -64,7 +64,9 @@ export async function diagnoseBuilder(spec: BuilderSpec, hosts: readonly Host[],
 /** Where there is no shell, or none is needed: whether its store answers. */
 async function storeFindings(name: string, tools: Tools): Promise<Finding[]> {
   const look = async () => {
-    const store = await tools.builder(name).openStore(AbortSignal.any([tools.signal, AbortSignal.timeout(30_000)]))
+    const signal = AbortSignal.any([tools.signal, AbortSignal.timeout(30_000)])
+    const builder = await tools.builder([name], { events: eventsOf('preflight', [{ name }], tools), signal })
+    const store = await builder.openStore(signal)
     store.close()
     return good(`Nix ${store.version} answers`)
   }

@@ -17,7 +17,7 @@ export const buildSystems: DoctorCheck<BuilderSubject> = {
     return bad(
       `it builds ${[...built].join(', ')}, not ${hosts}`,
       `on a NixOS builder: boot.binfmt.emulatedSystems = [ "${system}" ]; elsewhere binfmt with flag F, and extra-platforms in nix.conf`,
-      `or a remote builder for ${system} in its /etc/nix/machines, or another \`builder:\` for these hosts`,
+      `or a remote builder for ${system} in its /etc/nix/machines, or another \`builder:\` for these hosts; where they name several, \`systems:\` says which are meant`,
     )
   },
 }
