@@ -117,6 +117,7 @@ async function openTools({ inventory, report, terminal, interrupts }: Parts): Pr
   return {
     tools: {
       network,
+      here: { machine: here, nodeVersion: identity.nodeVersion },
       clock: systemClock,
       program: activation.hostProgram(await files.readHostProgramParts('activation')),
       checkEdge: probe.checkEdge(inventory.directory, processes.runProcess),

@@ -2,7 +2,7 @@
 import type { Diagnosis } from '../deployment/doctor/doctor.ts'
 import { kindOf } from '../deployment/outcome.ts'
 import type { Tools } from '../deployment/tools.ts'
-import type { Host, Inventory } from '../inventory/inventory.ts'
+import type { BuilderSpec, Host, Inventory } from '../inventory/inventory.ts'
 import { Problem } from '../problem.ts'
 import { padded } from '../screen/width.ts'
 import { atWork } from './at-work.ts'
@@ -19,7 +19,7 @@ export const doctor = verb({
   words: '[host..]',
   summary: 'check everything that a deployment will need, and say what to do; nothing is changed',
   examples: [
-    ['$0 doctor dave', 'dave, and the builder that builds for it'],
+    ['$0 doctor dave', 'dave, this machine, and the builder that builds for it'],
     ['$0 doctor --builders', 'every builder, and no host'],
   ],
   options: {
@@ -32,11 +32,11 @@ export const doctor = verb({
     const patients = await patientsOf(inventory, hosts)
     const diagnoses = await atWork({ inventory, hosts: patients, verbose: given.verbose }, machine, (tools) =>
       Promise.all(
-        patients.map(async ({ name, diagnose, isBuilder }) => {
+        patients.map(async ({ name, diagnose, is }) => {
           tools.report({ kind: 'progress', host: name, stage: 'preflight', text: 'looking at it' })
           const diagnosis = await diagnose(tools)
           tools.report({ kind: 'done', host: name })
-          return { ...diagnosis, isBuilder }
+          return { ...diagnosis, is }
         }),
       ),
     )
@@ -46,7 +46,7 @@ export const doctor = verb({
 
 interface Patient {
   readonly name: string
-  readonly isBuilder: boolean
+  readonly is: 'control' | 'builder' | 'host'
   diagnose(tools: Tools): Promise<Diagnosis>
 }
 
@@ -63,37 +63,45 @@ async function onlyBuilders(
   return { inventory: await readInventoryAt(given.hosts, machine), hosts: undefined }
 }
 
-/** Builders first: without them nothing gets to a host. Of undefined hosts, all builders. */
+/** In the order in which one depends on the other. Of undefined hosts, all builders. */
 async function patientsOf(inventory: Inventory, hosts: readonly Host[] | undefined): Promise<Patient[]> {
-  const { diagnoseBuilder, diagnoseHost } = await import('../deployment/doctor/doctor.ts')
+  const { diagnoseBuilder, diagnoseControl, diagnoseHost } = await import('../deployment/doctor/doctor.ts')
   const all = [...inventory.hosts.values()]
-  const names = new Set([
-    ...(hosts ? [] : inventory.builders.keys()),
-    ...(hosts ?? all).flatMap(({ builders }) => builders),
-  ])
+  const named = (hosts ?? all).flatMap(({ builders }) => builders)
+  const specOf = (name: string): BuilderSpec => inventory.builders.get(name) ?? { kind: 'local', name }
+  const evaluators = named.map(specOf).flatMap((spec) => (spec.kind === 'store' ? [spec.evaluateOn] : []))
+  const names = new Set([...(hosts ? [] : inventory.builders.keys()), ...evaluators, ...named])
+  const specs = [...names].map(specOf)
+  const destinations = [
+    ...specs.flatMap((spec) => (spec.kind === 'ssh' ? [spec.destination] : [])),
+    ...(hosts ?? []).map(({ destination }) => destination),
+  ]
   return [
-    ...[...names].map((name) => ({
-      name,
-      isBuilder: true,
-      diagnose: (tools: Tools) => {
-        const spec = inventory.builders.get(name) ?? ({ kind: 'local', name } as const)
-        return diagnoseBuilder(
+    {
+      name: 'this machine',
+      is: 'control',
+      diagnose: (tools) => diagnoseControl(inventory, destinations, tools),
+    },
+    ...specs.map((spec) => ({
+      name: spec.name,
+      is: 'builder' as const,
+      diagnose: (tools: Tools) =>
+        diagnoseBuilder(
           spec,
-          (hosts ?? all).filter(({ builders }) => builders.includes(name)),
+          (hosts ?? all).filter(({ builders }) => builders.includes(spec.name)),
           tools,
-        )
-      },
+        ),
     })),
     ...(hosts ?? []).map((host) => ({
       name: host.name,
-      isBuilder: false,
+      is: 'host' as const,
       diagnose: (tools: Tools) => diagnoseHost(host, tools),
     })),
   ]
 }
 
 function conclude(
-  diagnoses: readonly (Diagnosis & { isBuilder: boolean })[],
+  diagnoses: readonly (Diagnosis & Pick<Patient, 'is'>)[],
   output: { json: boolean | undefined; verbose: boolean | undefined },
   machine: ControlMachine,
 ): number {
@@ -102,18 +110,19 @@ function conclude(
   const code = codeOf({ kinds, someInternal: problems.includes('internal') }, machine)
   const { out } = machine.terminal
   if (output.json) {
-    const data = (builders: boolean) =>
+    const data = (kind: Patient['is']) =>
       diagnoses
-        .filter(({ isBuilder }) => isBuilder === builders)
+        .filter(({ is }) => is === kind)
         .map(({ name, findings }) => ({
-          [builders ? 'builder' : 'host']: name,
+          ...(kind !== 'control' && { [kind]: name }),
           findings: findings.map(({ about, level, text, hints, detail }) => ({ about, level, text, hints, detail })),
         }))
-    out.write(jsonText({ builders: data(true), hosts: data(false), exitCode: code }))
+    const [control] = data('control')
+    out.write(jsonText({ control, builders: data('builder'), hosts: data('host'), exitCode: code }))
     return code
   }
   const room = { columns: out.columns, verbose: output.verbose ?? false }
-  const shown = ({ name, isBuilder }: { name: string; isBuilder: boolean }) => (isBuilder ? `builder ${name}` : name)
+  const shown = ({ name, is }: Pick<Patient, 'name' | 'is'>) => (is === 'builder' ? `builder ${name}` : name)
   const width = hostWidth(diagnoses.map(shown))
   for (const one of diagnoses) out.print(doctorLines(padded(shown(one), width), one, room))
   return code

@@ -11,6 +11,7 @@ import type { Report } from './event.ts'
 
 export interface Tools {
   readonly network: Network
+  readonly here: ControlTools
   readonly clock: Clock
   readonly program: HostProgram
   readonly checkEdge: CheckEdge
@@ -28,6 +29,12 @@ export interface Tools {
   readonly signal: AbortSignal
   /** Aborted by the second one: stop waiting, too. */
   readonly giveUp: AbortSignal
+}
+
+/** This machine, where `deploy` runs. */
+export interface ControlTools {
+  readonly machine: Machine
+  readonly nodeVersion: string
 }
 
 /** What `deploy keys` has besides: its program for hosts, and a way to the account at nixbuild.net. */

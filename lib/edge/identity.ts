@@ -15,4 +15,6 @@ export function userName(): string {
   }
 }
 
+export const nodeVersion: string = process.version
+
 export const randomHex = (bytes: number): string => randomBytes(bytes).toString('hex')

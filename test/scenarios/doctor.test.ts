@@ -16,6 +16,7 @@ interface Finding {
   readonly hints: readonly string[]
 }
 interface Report {
+  readonly control: { findings: Finding[] }
   readonly builders: readonly { builder: string; findings: Finding[] }[]
   readonly hosts: readonly { host: string; findings: Finding[] }[]
   readonly exitCode: number
@@ -49,7 +50,8 @@ test('where all is well it says so, asks each machine once and changes nothing',
   const plain = await stage.deploy('doctor', 'dave', 'erin', 'frank', '--plain')
   t.match(plain, {
     code: 0,
-    stdout: /^. builder forge {2}ready\n. dave {11}ready\n. erin {11}ready\n. frank {10}ready\n$/,
+    stdout:
+      /^. this machine {3}ready\n. builder forge {2}ready\n. dave {11}ready\n. erin {11}ready\n. frank {10}ready\n$/,
   })
   t.equal(plain.stderr.replace(/^pid \d+\n/, ''), '', 'nothing but the result, as under cron')
 

@@ -229,7 +229,7 @@ test('a token in place of a key: from a file or a variable, and nowhere else to 
 
 test('of several builders, one that is down is left out', async (t) => {
   stage.inventory.builders = { gone: { ssh: 'nobody.lab' }, forge: { ssh: 'forge' } }
-  stage.inventory.defaults.builder = ['gone', 'forge']
+  Object.assign(stage.inventory.defaults, { builder: ['gone', 'forge'] })
   await stage.writeInventory()
   await stage.configure('dave', { motd: 'built by the one that is there' })
   const told = await stage.deploy('build', 'dave', '--plain')

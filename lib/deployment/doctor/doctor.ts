@@ -1,5 +1,5 @@
 /** `deploy doctor`: what would keep a deployment from working, found by one question to each machine. Nothing is changed. */
-import type { BuilderSpec, Host } from '../../inventory/inventory.ts'
+import type { BuilderSpec, Host, Inventory } from '../../inventory/inventory.ts'
 import { managedLogins } from '../../keys/login.ts'
 import type { Machine } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
@@ -8,9 +8,10 @@ import { asProblem, eventsOf } from '../realise.ts'
 import { openSession } from '../session.ts'
 import type { Tools } from '../tools.ts'
 import { supported } from './checks/supported.ts'
+import { examineControl } from './control.ts'
 import { examineHost, examineMachine } from './examine.ts'
 import { badProblem, careful, type DoctorCheck, type Finding, type Found, good } from './finding.ts'
-import { builderChecks, hostChecks } from './index.ts'
+import { builderChecks, controlChecks, hostChecks } from './index.ts'
 
 export interface Diagnosis {
   readonly name: string
@@ -38,30 +39,56 @@ export async function diagnoseHost(host: Host, tools: Tools): Promise<Diagnosis>
   return { name: host.name, findings: [...unsupported, ...findings] }
 }
 
+/** This machine. `destinations`: what is logged in to. */
+export async function diagnoseControl(
+  inventory: Inventory,
+  destinations: readonly string[],
+  { here, signal }: Tools,
+): Promise<Diagnosis> {
+  const name = 'this machine'
+  const { machine, nodeVersion } = here
+  const look = async () =>
+    lookAt(controlChecks, await examineControl(machine, { inventory, destinations, nodeVersion, signal }))
+  return { name, findings: await look().catch((error) => named({ about: 'question' }, problemFound(name, error))) }
+}
+
 /** `hosts`: those that are built there. */
 export async function diagnoseBuilder(spec: BuilderSpec, hosts: readonly Host[], tools: Tools): Promise<Diagnosis> {
   const { name } = spec
-  if (spec.kind !== 'ssh') return { name, findings: await storeFindings(name, tools) }
-  const { clock, signal } = tools
+  if (spec.kind === 'store') return { name, findings: await storeFindings(name, tools) }
+  const examine = (machine: Machine) => builderFindings(machine, hosts, tools)
+  if (spec.kind === 'local') {
+    const findings = await examine(tools.here.machine).catch((error) =>
+      named({ about: 'question' }, problemFound(name, error)),
+    )
+    return { name, findings }
+  }
+  const { signal } = tools
   const login = { name, destination: spec.destination, elevation: 'none', timeoutMs: loginTimeoutMs } as const
   let machine: Machine | undefined
   const connect = async () => {
     machine = await tools.network.connect(login, signal)
     return machine
   }
-  const findings = await atLogin(name, connect, async (there) => {
-    const facts = await examineMachine(there, { clock, signal, substituters: true })
-    const systems = new Set(hosts.map(({ system }) => system))
-    const wanted = new Map(
-      [...systems].map((system) => [system, hosts.filter((host) => host.system === system).map((host) => host.name)]),
-    )
-    return lookAt(builderChecks, { facts, wanted })
-  })
+  const findings = await atLogin(name, connect, examine)
   await machine?.close()
   return { name, findings }
 }
 
-/** Where there is no shell, or none is needed: whether its store answers. */
+async function builderFindings(
+  machine: Machine,
+  hosts: readonly Host[],
+  { clock, signal }: Pick<Tools, 'clock' | 'signal'>,
+): Promise<Finding[]> {
+  const facts = await examineMachine(machine, { clock, signal, substituters: true })
+  const systems = new Set(hosts.map(({ system }) => system))
+  const wanted = new Map(
+    [...systems].map((system) => [system, hosts.filter((host) => host.system === system).map((host) => host.name)]),
+  )
+  return lookAt(builderChecks, { facts, wanted })
+}
+
+/** Where there is no shell: whether its store answers. */
 async function storeFindings(name: string, tools: Tools): Promise<Finding[]> {
   const look = async () => {
     const signal = AbortSignal.any([tools.signal, AbortSignal.timeout(30_000)])

@@ -3,6 +3,12 @@ import { bootFiles } from './checks/boot-files.ts'
 import { bootRoom } from './checks/boot-room.ts'
 import { buildSystems } from './checks/build-systems.ts'
 import { clock } from './checks/clock.ts'
+import { knownHosts } from './checks/control/known-hosts.ts'
+import { node } from './checks/control/node.ts'
+import { places } from './checks/control/places.ts'
+import { controlPrograms } from './checks/control/programs.ts'
+import { sshAgent } from './checks/control/ssh-agent.ts'
+import { sshKeys } from './checks/control/ssh-keys.ts'
 import { failedUnits } from './checks/failed-units.ts'
 import { fit } from './checks/fit.ts'
 import { lock } from './checks/lock.ts'
@@ -17,6 +23,7 @@ import { store } from './checks/store.ts'
 import { storeRoom } from './checks/store-room.ts'
 import { substituters } from './checks/substituters.ts'
 import { upgradeTimer } from './checks/upgrade-timer.ts'
+import type { ControlSubject } from './control.ts'
 import type { MachineFacts } from './examine.ts'
 import type { DoctorCheck } from './finding.ts'
 import type { BuilderSubject, HostSubject } from './subject.ts'
@@ -25,6 +32,15 @@ const ofMachine = (check: DoctorCheck<MachineFacts>): DoctorCheck<{ readonly fac
   ...check,
   look: ({ facts }) => check.look(facts),
 })
+
+export const controlChecks: readonly DoctorCheck<ControlSubject>[] = [
+  node,
+  controlPrograms,
+  sshAgent,
+  sshKeys,
+  knownHosts,
+  places,
+]
 
 export const builderChecks: readonly DoctorCheck<BuilderSubject>[] = [
   ofMachine(startUpOutput),
