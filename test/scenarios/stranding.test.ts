@@ -51,9 +51,14 @@ test('a new system without our way to become root is left, and its end is told t
 test('an old system that cannot be activated again is booted, once', async (t) => {
   // a unit that never stops would hold up the reboot for ever
   const stubborn = {
-    script: "trap '' TERM; while :; do sleep 1; done",
-    serviceConfig: { TimeoutStopSec: 'infinity' },
+    script: 'exec sleep 9999',
+    serviceConfig: { ExecStop: '/bin/sleep 9999', TimeoutStopSec: 'infinity' },
   }
+  // nothing could be switched to after it
+  t.teardown(async () => {
+    await lab.fresh(['dave'])
+    await stage.describeHost('dave', { activation })
+  })
   await stage.describeHost('dave', { activation: { ...activation, rebootWithin: '10s' } })
   // /run is empty after a reboot, and nothing else mends it.
   await stage.configure('dave', {
@@ -94,8 +99,6 @@ test('an old system that cannot be activated again is booted, once', async (t) =
   sameAsBefore(t, { ...was, booted: is.booted }, is)
   t.match(is.history.slice(was.history.length), [{ outcome: 'rebooting' }])
   t.equal(await bootId(), now, 'once')
-  await lab.fresh(['dave'])
-  await stage.describeHost('dave', { activation })
 })
 
 test('an old system whose checks refuse it by now is gone back to all the same', async (t) => {
