@@ -36,12 +36,12 @@ export const sent = (taken: readonly Took[]) => summary(taken.map(({ traffic }) 
 export const floorOf = (link: Link, bytes: number): number =>
   8 * link.roundTrip + (link.rate === 0 ? 0 : (bytes / link.rate) * 1000)
 
-/** What dave and the workstation needed at most while ours ran. */
-export function memoryRows(name: string, taken: readonly Took[]): Row[] {
+/** What dave and the workstation needed at most while ours ran; `limit` of dave's, MB. */
+export function memoryRows(name: string, taken: readonly Took[], limit = 40): Row[] {
   const grown = summary(taken.map((took) => took.grown / 1e6))
   const held = summary(taken.map((took) => took.held / 1e6))
   return [
-    { name: `${name}: host's memory`, unit: 'MB', ours: grown, ratio: grown.max, limit: 40 },
+    { name: `${name}: host's memory`, unit: 'MB', ours: grown, ratio: grown.max, limit },
     { name: `${name}: control machine's memory`, unit: 'MB', ours: held, ratio: held.max, limit: 200 },
   ]
 }
