@@ -22,11 +22,17 @@ const flags = 'OCPF'
 export async function ensureEmulation(say = () => {}) {
   if (!existsSync(join(directory, 'register'))) await run(['mount', '-t', 'binfmt_misc', 'binfmt_misc', directory])
   if (existsSync(join(directory, handler))) return
-  const emulator = join(await ensureImage('emulator', say), 'usr/bin/qemu-aarch64')
+  const emulator = join(await ensureImage('user-emulator', say), 'usr/bin/qemu-aarch64')
   try {
     writeFileSync(join(directory, 'register'), `:${handler}:M:0:${magic}:${mask}:${emulator}:${flags}`)
   } catch (error) {
     // two labs at once
     if (!existsSync(join(directory, handler))) throw error
   }
+}
+
+/** A program of 64-bit ARM that needs nothing beside itself, which every machine of the lab can run from now on. */
+export async function armBusybox() {
+  await ensureEmulation()
+  return join(await ensureImage('arm-busybox'), 'usr/bin/busybox')
 }

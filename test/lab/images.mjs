@@ -37,6 +37,7 @@ const withBoth = [...withNix, 'nodejs', 'time']
  * @property {string[]} packages
  * @property {string} [setup]         a script of this directory, run in the new root; without one it is no machine's
  * @property {string} [architecture]  Debian's name of it, when it isn't this computer's: its programs are emulated
+ * @property {true} [unpacked]        these packages alone, and nothing of them is run
  * @property {string} [kernel]        the package of a kernel, put into /usr/lib/lab-kernel by image-kernel.sh
  */
 
@@ -72,6 +73,10 @@ export const images = {
     suite: 'trixie',
     packages: ['qemu-system-arm', 'qemu-system-x86', 'qemu-user', 'u-boot-qemu', 'ovmf', 'fdisk', 'mtools'],
   },
+  /** for programs of 64-bit ARM: see emulation.mjs */
+  'user-emulator': { suite: 'trixie', packages: ['qemu-user'], unpacked: true },
+  /** such a program */
+  'arm-busybox': { suite: 'trixie', packages: ['busybox-static'], architecture: 'arm64', unpacked: true },
 }
 
 /** Where the root file system of an image is or will be: a different place whenever its recipe changes. @param {string} name */
@@ -117,10 +122,10 @@ export async function ensureImage(name, say = () => {}) {
   if (existsSync(directory)) return directory
   mkdirSync(join(cacheDirectory, 'images'), { recursive: true })
   say(
-    `making a root file system of Debian ${image.suite} for ${name}, once: ${isForeign(name) ? 'some ten minutes' : 'about a minute'}`,
+    `making a root file system of Debian ${image.suite} for ${name}, once: ${isForeign(name) && !image.unpacked ? 'some ten minutes' : 'about a minute'}`,
   )
   const foreign = isForeign(name) ? [`--architectures=${image.architecture}`, '--skip=check/qemu'] : []
-  if (isForeign(name)) await ensureEmulation(say)
+  if (isForeign(name) && !image.unpacked) await ensureEmulation(say)
   const hooks = [
     ...(image.setup === undefined ? [] : [`chroot "$1" sh -eu < ${beside(image.setup)}`]),
     ...(image.kernel === undefined ? [] : [`sh -eu ${beside('image-kernel.sh')} "$1" ${image.kernel}`]),
@@ -128,7 +133,7 @@ export async function ensureImage(name, say = () => {}) {
   const recipe = [
     ...foreign,
     '--quiet',
-    '--variant=minbase',
+    `--variant=${image.unpacked ? 'extract' : 'minbase'}`,
     '--mode=root',
     '--format=directory',
     '--aptopt=Acquire::Languages "none"',

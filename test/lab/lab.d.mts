@@ -87,6 +87,8 @@ export function inside(name: string, what: string | string[], options?: RunOptio
 export function insideCommand(name: string, argv: string[]): string[]
 /** Makes a command run on the lab's network instead of this computer's, as 10.77.0.1 (`outside.lab`). */
 export function onTheNetwork(argv: string[]): string[]
+/** The file of a program of 64-bit ARM (static, all of busybox), which every machine can run from now on. */
+export function armBusybox(): Promise<string>
 /**
  * Puts the lab's flake on a machine as a git repository with one commit, replacing the directory. `hosts`: virtual machines
  * among them get their kernels.

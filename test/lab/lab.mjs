@@ -11,6 +11,7 @@ import { power, wipe } from './power.mjs'
 import { up } from './up.mjs'
 
 export { hostProcesses, limitMemory, memory, watchMemory } from './cgroups.mjs'
+export { armBusybox } from './emulation.mjs'
 export { recordExecutions } from './executions.mjs'
 export { flakeSource, putFlake } from './flake.mjs'
 export { ensureImage } from './images.mjs'

@@ -1,6 +1,15 @@
 /** Flakes that are evaluated and built on other machines: Nix 2.26 on forge, the newest on frank, 2.8 on grace. */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -13,7 +22,7 @@ import { localMachine } from '../../lib/edge/local-machine.ts'
 import { commandLine } from '../../lib/machine/command.ts'
 import type { Machine } from '../../lib/machine/machine.ts'
 import { Problem } from '../../lib/problem.ts'
-import { hostProcesses, inside, ssh, sshCommand, up, whyNoLab } from '../lab/lab.mjs'
+import { armBusybox, hostProcesses, inside, ssh, sshCommand, up, whyNoLab } from '../lab/lab.mjs'
 import { seen } from './eventually.ts'
 
 const skip = whyNoLab() ?? false
@@ -71,6 +80,7 @@ const flake = `{
       importing = system "importing" { found = import (generated "generated" "sleep 1; echo 1 > $out"); };
       importingBroken = system "importing" { found = import (generated "ungenerated" "echo no cheese; exit 3"); };
       "odd \\"name\\" \${"$"}{x}" = system "odd" { };
+      arm = system "arm" { system = "aarch64-linux"; builder = "\${./arm}/busybox"; args = [ "sh" "-euc" "$builder mkdir $out; $builder uname -m > $out/machine" ]; text = builtins.readFile ./text; };
       slow = builtins.foldl' (a: b: a + builtins.foldl' (c: d: c + d) 0 (builtins.genList (x: x) 100000)) 0 (builtins.genList (x: x) 1000000);
     };
   };
@@ -455,6 +465,21 @@ t.test(
     await failing
   },
 )
+
+t.test('a derivation for 64-bit ARM is built on a builder that is none', { skip }, async (t) => {
+  const workplace = new Workplace(t)
+  mkdirSync(join(workplace.repository, 'arm'))
+  copyFileSync(await armBusybox(), join(workplace.repository, 'arm/busybox'))
+  workplace.write('text', `${Math.random()}`)
+  workplace.git('add', '-A')
+  const builder = workplace.builder(t, 'forge')
+  const { configurations } = await builder.evaluate(['arm'], noOptions, workplace.events, signal)
+  const arm = configurations.get('arm')
+  if (!arm || arm instanceof Problem) throw new Error('not evaluated')
+  t.equal(arm.system, 'aarch64-linux')
+  const built = await builder.build([arm.derivation], workplace.events, signal)
+  t.match(await ssh('forge', `uname -m; cat ${built.get(arm.derivation)}/machine`), { stdout: 'x86_64\naarch64\n' })
+})
 
 t.test('a limit of time ends a build, and the message says which limit', { skip }, async (t) => {
   for (const limit of ['timeout', 'max-silent-time']) {
