@@ -26,14 +26,15 @@ const host = { ...described, copy: { ...described.copy, delta } }
 const network = sshNetwork()
 const signal = new AbortController().signal
 const here = localMachine()
-const builders = openBuilders(inventory.builders, { network, here, secrets, source: inventory })
-const builder = builders.get(host.builder)
+const clock = systemClock
+const builders = openBuilders(inventory.builders, { network, here, secrets, clock, source: inventory })
+const builder = await builders.choose(host.builders.slice(0, 1))
 const program = hostProgram(await readHostProgramParts('activation'))
 const report = ({ kind, text, line }) => {
   if (kind === 'note' || kind === 'warning' || (kind === 'log' && line?.startsWith('patches:')))
     process.stderr.write(`${text ?? line}\n`)
 }
-const tools = { network, clock: systemClock, program, report, codecs, builder: () => builder, signal, giveUp: signal }
+const tools = { network, clock, program, report, codecs, signal, giveUp: signal }
 const session = openSession(host, network)
 const gathered = nothingYet()
 const state = await probe(await session.machine(signal), program, signal)

@@ -20,8 +20,14 @@ import { ssh, waitForSsh } from './ssh.mjs'
 /** @param {string} name @returns {Power | undefined} nothing when it is off */
 export function power(name) {
   const file = machinePaths(machine(name) && name).power
-  if (!existsSync(file)) return undefined
-  const said = /** @type {Power} */ (JSON.parse(readFileSync(file, 'utf8')))
+  let text = ''
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch {
+    // never switched on, or a mainboard that ends takes it away at this moment
+    return undefined
+  }
+  const said = /** @type {Power} */ (JSON.parse(text))
   // after the computer itself was switched off, the file is all that is left
   return commandOf(said.mainboard).some((word) => /\/(virtual-)?mainboard\.mjs$/.test(word)) ? said : undefined
 }
