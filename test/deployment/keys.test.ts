@@ -59,6 +59,7 @@ is_in_memory() { :; }
 store_info() {
   if [ -e ${root}/unreachable ]; then echo 'ssh: no route to it'; return 1; fi
   echo 'Authenticated to eu.nixbuild.net ([10.0.0.1]:22) using "none".'
+  echo 'Store URL: ssh-ng://eu.nixbuild.net'
   grep -qxF -e "$secret" ${root}/known || { echo "error: nobody knows $secret"; return 1; }
 }
 with_known_hosts() { known_hosts=/dev/null; }

@@ -452,7 +452,7 @@ test("a token in place of root's key is brought into memory, used by the daemon,
   const stop = watchArguments(machines, [token])
   t.match(await keys('install'), {
     code: 0,
-    did: [`root: the token is in ${file}, until the next boot`, /a block for/, {}],
+    did: [`root: the token is in ${file}, until the next boot`, /a block for/, /is pinned/],
   })
   t.same((await keys('install')).did, [], 'what is right is left alone')
   await connections()

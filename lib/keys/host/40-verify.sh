@@ -31,15 +31,13 @@ accepts_token() { # FILE PORT KNOWN-HOSTS
   case $code:$said in
     0:*) echo "yes" ;;
     *'Host key verification failed'*) echo "host-key $(plain "$said")" ;;
-    *"Authenticated to $service "* | *'Permission denied'*) echo "refused $(plain "$(last_error "$said")")" ;;
+    *"Authenticated to $service "* | *'Permission denied'*) echo "refused $(plain "$(first_error "$said")")" ;;
     *) echo "unreachable $(plain "${said:-no answer (exit code $code)}")" ;;
   esac
 }
 
-# Of what ssh and Nix say, what the service said.
-last_error() {
-  printf '%s\n' "$1" | grep -vE '^(Authenticated to|Transferred:|Bytes per second:|Connection (to|closed))' | head -n 1
-}
+# Of what ssh and Nix say, what the service said, which ends the connection before Nix finds that it did.
+first_error() { printf '%s\n' "$1" | grep -m 1 '^error' || printf '%s\n' "$1" | tail -n 1; }
 
 # As the account, and as ssh is told.
 store_info() { # NIX_SSHOPTS
