@@ -164,6 +164,26 @@ t.test('a key is changed, and then nothing is left of the old one', async (t) =>
   t.same([known(), files()], [[bodyOf(key)], ['nixbuild']])
 })
 
+t.test('the public half beside the key is its own, wherever a rotation was interrupted', async (t) => {
+  const publicHalf = (key: string) => readFileSync(`${key}.pub`, 'utf8').split(' ')[1]
+  const whole = place(t)
+  t.match(await whole.rotate(), { couldNot: [] })
+  t.equal(publicHalf(whole.key), bodyOf(whole.key))
+
+  // The new key was in its place, and its public half not yet.
+  const { key, old, fresh, remember, set, unset, rotate } = swapped(t)
+  remember(old, fresh)
+  const line = execFileSync('ssh-keygen', ['-y', '-P', '', '-f', key], { encoding: 'utf8' })
+  writeFileSync(`${key}.next.pub`, line)
+  set('useless')
+  t.match((await rotate()).failure, 'the old one is in its place again')
+  t.equal(publicHalf(key), old)
+  unset('useless')
+  t.match(await rotate(), { couldNot: [] })
+  t.equal(publicHalf(key), fresh)
+  t.notOk(existsSync(`${key}.next.pub`))
+})
+
 t.test('a rotation that goes on never puts a key back that the account has forgotten', async (t) => {
   const { key, fresh, remember, set, rotate, files } = swapped(t)
   remember(fresh)

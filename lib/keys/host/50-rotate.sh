@@ -33,9 +33,16 @@ swap() { # ACCOUNT
       # ssh takes the public half from its own file, if there is one: it may not be that of the other key.
       rm -f "$1.pub" && sync -f "$1" && mv -f "$1.next" "$1" || exit 1
     fi
-    [ ! -e "$1.next.pub" ] || mv -f "$1.next.pub" "$1.pub"
-    sync -f "$1"
+    rm -f "$1.next.pub" && sync -f "$1"
   ' sh "$key" || could_not 'the new key could not be put into its place'
+  write_public_half
+}
+
+# Of the key that is in place, whichever that is. ssh does without one.
+write_public_half() {
+  as_account sh -c '
+    { ssh-keygen -y -P "" -f "$1" > "$1.pub.new" && mv -f "$1.pub.new" "$1.pub"; } 2> /dev/null || rm -f "$1.pub.new"
+  ' sh "$key"
 }
 
 # The old key again; the new one waits for another try.
@@ -46,6 +53,7 @@ swap_back() { # ACCOUNT
     [ -e "$1.old" ] && [ ! -e "$1.next" ] || exit 0
     ln "$1" "$1.next" && rm -f "$1.pub" && mv -f "$1.old" "$1" && sync -f "$1"
   ' sh "$key" || could_not 'the old key could not be put back'
+  write_public_half
 }
 
 drop_old() { # ACCOUNT
