@@ -171,30 +171,23 @@ has_rebooted() { [ "$mode" = reboot ] && [ "$(boot_id)" != "$began_in" ]; }
 
 # A unit that doesn't stop, a program that inhibits it, or a systemd that froze does not keep the host from rebooting.
 # The boot loader is asked for the system, not a kernel that somebody loaded for kexec.
-restart_host() {
-  export SYSTEMCTL_SKIP_AUTO_KEXEC=1 SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT=1
-  sync
-  systemctl --ignore-inhibitors reboot
-  wait_seconds $((reboot_seconds / 2)) || return
-  systemctl reboot --force
-  wait_seconds 60 || return
-  systemctl reboot --force --force
-  wait_seconds 60 || return
-  echo b > /proc/sysrq-trigger
-}
+reboot_steps='export SYSTEMCTL_SKIP_AUTO_KEXEC=1 SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT=1
+sync
+systemctl --ignore-inhibitors reboot
+sleep "$0" || exit
+systemctl reboot --force
+sleep 60 || exit
+systemctl reboot --force --force
+sleep 60 || exit
+echo b > /proc/sysrq-trigger'
+
+restart_host() { /bin/sh -c "$reboot_steps" "$((reboot_seconds / 2))"; }
 
 # The directory that this program is in is gone by then, and its unit is stopped by the very reboot that it waits for.
 # NixOS's systemd has next to nothing in its own PATH.
 reboot_for_good() {
   systemd-run --quiet --collect --unit="deploy-reboot-$id" --property=DefaultDependencies=no --property=IgnoreOnIsolate=yes \
-    --setenv=PATH="$PATH" --setenv=SYSTEMCTL_SKIP_AUTO_KEXEC=1 --setenv=SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT=1 \
-    -- /bin/sh -c 'sleep 1; sync; systemctl --ignore-inhibitors reboot; sleep "$0"; systemctl reboot --force; sleep 60
-      systemctl reboot --force --force; sleep 60; echo b > /proc/sysrq-trigger' "$((reboot_seconds / 2))" || systemctl reboot
-}
-
-wait_seconds() { # NUMBER
-  waited=0
-  while [ $waited -lt "$1" ]; do sleep 1 || return 1; waited=$((waited + 1)); done
+    --setenv=PATH="$PATH" -- /bin/sh -c "sleep 1; $reboot_steps" "$((reboot_seconds / 2))" || systemctl reboot
 }
 
 # Once: whoever comes here in another boot finds that the first one didn't get to its end.
