@@ -2,7 +2,7 @@
 import type { BuilderSpec, Inventory } from '../inventory/inventory.ts'
 import type { Builder, BuilderEvents, BuildStore, Evaluator } from './builder.ts'
 import { builderOf } from './compose.ts'
-import { leastBusy } from './load.ts'
+import { leastBusy } from './least-busy.ts'
 import { localNix } from './local.ts'
 import { sshMachine } from './ssh.ts'
 import { remoteStore } from './store.ts'
