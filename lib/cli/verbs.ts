@@ -2,7 +2,7 @@
 import { build } from './build.ts'
 import { check } from './check.ts'
 import { clean } from './clean.ts'
-import { completion } from './completion.ts'
+import { completionOf } from './completion.ts'
 import { deploy } from './deploy.ts'
 import { doctor } from './doctor.ts'
 import { generations } from './generations.ts'
@@ -29,5 +29,5 @@ export const verbs: readonly Verb[] = [
   unlock,
   clean,
   keys,
-  completion,
+  completionOf(() => verbs),
 ]

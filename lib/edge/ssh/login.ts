@@ -1,41 +1,16 @@
 /** One login by ssh2, after the host has proved who it is. */
-import type { PinnedKey } from '../../machine/machine.ts'
 import { algorithms } from './algorithms.ts'
 import { authentication } from './authentication.ts'
 import { BeyondSsh2 } from './beyond-ssh2.ts'
-import type { HostConfig, HostConfigs } from './host-config.ts'
+import type { HostConfig } from './host-config.ts'
 import { type Identities, identities } from './identities.ts'
 import { listenFor, patienceOf } from './keepalive.ts'
 import { type KnownHost, knownHost, pinnedHost, remember } from './known-hosts.ts'
-import { type Link, openLink } from './route.ts'
+import { type HopLogin, type Link, openLink } from './route.ts'
+import type { Attempt, Session, Way } from './session.ts'
 import { type Client, type ConnectConfig, loadSsh2, type Ssh2 } from './ssh2.ts'
 import { judge } from './trust.ts'
 import { address, closedEarly, timedOut } from './unreachable.ts'
-
-/** What all hops of one connection share. */
-export interface Attempt {
-  readonly configs: HostConfigs
-  readonly signal: AbortSignal
-  /** Notes what is being waited for, for the message when the time is up. */
-  doing(step: string): void
-  /** Something that a person should know, and that ends nothing. */
-  warn(text: string): void
-  /** For the next hop. Throws a Problem when there are too many. */
-  deeper(): Attempt
-}
-
-export interface Session {
-  readonly client: Client
-  /** Aborted when the connection is gone, whoever ended it. */
-  readonly over: AbortSignal
-  close(): Promise<void>
-}
-
-export interface Way {
-  /** the hops before this host, when they were given by another host's ProxyJump */
-  readonly jumps?: readonly string[]
-  readonly pinned?: PinnedKey | undefined
-}
 
 /** Rejects with a Problem, or with `BeyondSsh2` when OpenSSH's own client might manage. */
 export async function logIn(config: HostConfig, { jumps = [], pinned }: Way, attempt: Attempt): Promise<Session> {
@@ -48,7 +23,8 @@ export async function logIn(config: HostConfig, { jumps = [], pinned }: Way, att
   if (keys.agentKeys.length + keys.files.length === 0 && keys.beyond.length > 0)
     throw new BeyondSsh2(`the only keys are ${keys.beyond.join(', ')}`)
   attempt.doing(`connecting to ${address(config)}`)
-  const link = await openLink(config, jumps, attempt)
+  const throughHop: HopLogin = (hop, before) => logIn(hop, { jumps: before }, attempt.deeper())
+  const link = await openLink(config, { jumps, throughHop }, attempt)
   try {
     attempt.doing(`waiting for the login at ${address(config)}`)
     return await shakeHands({ ssh2, config, host, keys, link }, attempt)

@@ -6,7 +6,7 @@ import { startProcess } from '../process.ts'
 import { BeyondSsh2 } from './beyond-ssh2.ts'
 import { hopArguments } from './destination.ts'
 import type { HostConfig } from './host-config.ts'
-import { type Attempt, logIn } from './login.ts'
+import type { Attempt, Session } from './session.ts'
 import { expandTokens } from './tokens.ts'
 import { address, hopRefused, notConnected, proxyFailed, timedOut } from './unreachable.ts'
 
@@ -19,19 +19,32 @@ export interface Link {
   close(): void
 }
 
-/** `jumps` are the hops before this host when the way was given by another host's ProxyJump. */
-export async function openLink(config: HostConfig, jumps: readonly string[], attempt: Attempt): Promise<Link> {
+/** Logs in to a host on the way, through those before it. */
+export type HopLogin = (hop: HostConfig, before: readonly string[]) => Promise<Session>
+
+interface Way {
+  /** the hops before this host when they were given by another host's ProxyJump */
+  readonly jumps: readonly string[]
+  readonly throughHop: HopLogin
+}
+
+export async function openLink(config: HostConfig, { jumps, throughHop }: Way, attempt: Attempt): Promise<Link> {
   const hops = jumps.length > 0 ? jumps : config.list('proxyjump')
   const last = hops.at(-1)
-  if (last !== undefined) return throughHop(config, last, hops.slice(0, -1), attempt)
+  if (last !== undefined) {
+    const hop = await attempt.configs.get(hopArguments(last), attempt.signal)
+    return forwarded(config, { hop, session: await throughHop(hop, hops.slice(0, -1)) }, attempt)
+  }
   const command = config.one('proxycommand')
   return command === undefined ? openSocket(config, attempt.signal) : throughCommand(config, command, attempt.signal)
 }
 
-async function throughHop(config: HostConfig, hop: string, before: readonly string[], attempt: Attempt): Promise<Link> {
-  const hopConfig = await attempt.configs.get(hopArguments(hop), attempt.signal)
-  const session = await logIn(hopConfig, { jumps: before }, attempt.deeper())
-  attempt.doing(`asking ${hopConfig.original} for ${address(config)}`)
+function forwarded(
+  config: HostConfig,
+  { hop, session }: { hop: HostConfig; session: Session },
+  attempt: Attempt,
+): Promise<Link> {
+  attempt.doing(`asking ${hop.original} for ${address(config)}`)
   return new Promise((resolve, reject) => {
     const fail = (error: unknown) => {
       void session.close()
@@ -39,10 +52,10 @@ async function throughHop(config: HostConfig, hop: string, before: readonly stri
     }
     const leave = () => fail(attempt.signal.reason)
     attempt.signal.addEventListener('abort', leave)
-    session.over.addEventListener('abort', () => fail(notConnected(hopConfig, new Error('the connection was lost'))))
+    session.over.addEventListener('abort', () => fail(notConnected(hop, new Error('the connection was lost'))))
     session.client.forwardOut('127.0.0.1', 0, config.hostName, config.port, (error, stream) => {
       attempt.signal.removeEventListener('abort', leave)
-      if (error) return fail(hopRefused(hopConfig, config, error))
+      if (error) return fail(hopRefused(hop, config, error))
       resolve({ stream, over: session.over, close: () => void session.close() })
     })
   })

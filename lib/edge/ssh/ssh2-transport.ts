@@ -6,7 +6,7 @@ import { lost } from '../lost.ts'
 import { NoRoom, type Started, type Transport } from '../machine.ts'
 import { environment } from './environment.ts'
 import type { HostConfig } from './host-config.ts'
-import type { Session } from './login.ts'
+import type { Session } from './session.ts'
 import type { ClientChannel } from './ssh2.ts'
 import { wrapChannel } from './ssh2-channel.ts'
 

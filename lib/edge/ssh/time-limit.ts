@@ -2,7 +2,7 @@
 import type { Login } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
 import type { HostConfigs } from './host-config.ts'
-import type { Attempt } from './login.ts'
+import type { Attempt } from './session.ts'
 
 const defaultTimeout = 30_000
 const deepest = 10
