@@ -47,9 +47,10 @@ export async function diagnoseControl(
 ): Promise<Diagnosis> {
   const name = 'this machine'
   const { machine, nodeVersion } = here
-  const look = async () =>
-    lookAt(controlChecks, await examineControl(machine, { inventory, destinations, nodeVersion, signal }))
-  return { name, findings: await look().catch((error) => named({ about: 'question' }, problemFound(name, error))) }
+  const findings = await answered(name, async () =>
+    lookAt(controlChecks, await examineControl(machine, { inventory, destinations, nodeVersion, signal })),
+  )
+  return { name, findings }
 }
 
 /** `hosts`: those that are built there. */
@@ -58,10 +59,7 @@ export async function diagnoseBuilder(spec: BuilderSpec, hosts: readonly Host[],
   if (spec.kind === 'store') return { name, findings: await storeFindings(name, tools) }
   const examine = (machine: Machine) => builderFindings(machine, hosts, tools)
   if (spec.kind === 'local') {
-    const findings = await examine(tools.here.machine).catch((error) =>
-      named({ about: 'question' }, problemFound(name, error)),
-    )
-    return { name, findings }
+    return { name, findings: await answered(name, () => examine(tools.here.machine)) }
   }
   const { signal } = tools
   const login = { name, destination: spec.destination, elevation: 'none', timeoutMs: loginTimeoutMs } as const
@@ -125,20 +123,19 @@ async function atLogin(
   connect: () => Promise<Machine>,
   examine: (machine: Machine) => Promise<Finding[]>,
 ): Promise<Finding[]> {
-  const problemOf = (error: unknown) => problemFound(name, error)
   let machine: Machine
   try {
     machine = await connect()
   } catch (error) {
-    return named({ about: 'login' }, problemOf(error))
+    return named({ about: 'login' }, problemFound(name, error))
   }
   const login = named({ about: 'login' }, good(`${machine.user} at ${machine.address}, whose host key is known`))
-  try {
-    return [...login, ...(await examine(machine))]
-  } catch (error) {
-    return [...login, ...named({ about: 'question' }, problemOf(error))]
-  }
+  return [...login, ...(await answered(name, () => examine(machine)))]
 }
+
+/** What was found, or that the question came to nothing. */
+const answered = (name: string, examine: () => Promise<Finding[]>): Promise<Finding[]> =>
+  examine().catch((error: unknown) => named({ about: 'question' }, problemFound(name, error)))
 
 const lookAt = <T>(checks: readonly DoctorCheck<T>[], subject: T): Finding[] =>
   checks.flatMap((check) => named(check, check.look(subject)))
