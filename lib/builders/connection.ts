@@ -1,6 +1,7 @@
 /** One login for as long as it holds, and a Nix daemon's streams over it. */
-import type { Channel, Machine } from '../machine/machine.ts'
-import { type DaemonStreams, openStore } from '../nix/worker-protocol.ts'
+import type { Machine } from '../machine/machine.ts'
+import { streamsOf } from '../nix/streams.ts'
+import { openStore } from '../nix/worker-protocol.ts'
 import type { OpenStore } from './builder.ts'
 
 export interface Connection {
@@ -55,21 +56,4 @@ export async function openDaemon(
     },
   })
   return { ...store, giveWay: () => channel.giveWay?.() }
-}
-
-/** What is spoken over a command's standard streams. `onLost`: the connection went away under it. */
-export function streamsOf(channel: Channel, onLost?: () => Promise<void>): DaemonStreams {
-  let isOutOfReach = false
-  const closed = channel.exit.then(async ({ lost }) => {
-    isOutOfReach = lost
-    if (lost) await onLost?.()
-  })
-  return {
-    input: channel.stdin,
-    output: channel.stdout,
-    errorOutput: () => channel.errorOutput(),
-    closed,
-    isOutOfReach: () => isOutOfReach,
-    close: () => channel.close(),
-  }
 }

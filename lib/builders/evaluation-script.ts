@@ -1,3 +1,5 @@
+import { searchPath } from '../nix/search-path.ts'
+
 /**
  * The part of an evaluation that runs on the builder, in one command, as a conversation in lines.
  *
@@ -27,7 +29,7 @@ end() { say problem "$@"; exit 0; }
 ours() { GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null git "$@"; }
 exec 3<&0 < /dev/null
 IFS= read -r question <&3 || exit
-PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
+${searchPath}
 command -v nix > /dev/null || end no-nix
 command -v git > /dev/null || end no-git
 unset $(git rev-parse --local-env-vars) GIT_NAMESPACE GIT_CEILING_DIRECTORIES GIT_DISCOVERY_ACROSS_FILESYSTEM

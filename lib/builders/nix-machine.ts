@@ -1,10 +1,12 @@
 /** A machine with a shell, git and Nix: it gets the flake's source, evaluates and builds. */
 import type { InputSource } from '../inventory/inventory.ts'
 import type { Channel, Machine } from '../machine/machine.ts'
+import { searchPath } from '../nix/search-path.ts'
 import { queryClosure } from '../nix/serve-protocol.ts'
 import type { StorePath } from '../nix/store-path.ts'
+import { streamsOf } from '../nix/streams.ts'
 import type { BootFile, BuildStore, EvaluationOptions, Evaluator, OpenStore } from './builder.ts'
-import { connectionBy, openDaemon, streamsOf } from './connection.ts'
+import { connectionBy, openDaemon } from './connection.ts'
 import { evaluateOn } from './evaluate.ts'
 import { askLoad } from './load.ts'
 
@@ -24,14 +26,12 @@ export interface NixMachineParts {
 
 export type NixMachine = Evaluator & BuildStore
 
-// Nix may be outside the search path of a shell that is no login shell (a multi-user installation on another system).
 // What was built before is on the disk soon: after a power cut, Nix would trust paths that are cut short
 // (https://github.com/NixOS/nix/issues/11457), and fsync-store-paths is the builder's own setting.
-const path = 'PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin'
-const daemonScript = `${path}
+const daemonScript = `${searchPath}
 { sync -f /nix/store || sync; } < /dev/null > /dev/null 2>&1 &
 exec nix-daemon --stdio "$@"`
-const serveScript = `${path}
+const serveScript = `${searchPath}
 exec nix-store --serve`
 
 const bootFilesScript = `for part in kernel initrd; do

@@ -2,13 +2,12 @@
  * What carries the NARs once it is known how many there are: the stores themselves, or second connections to the same
  * stores whose one busy direction is compressed, each end by itself as its line asks for it.
  */
-import { quotePosix } from '../machine/command.ts'
 import { openServe } from '../nix/serve-protocol.ts'
 import type { NarSink, NarSource } from '../nix/store.ts'
 import { Problem } from '../problem.ts'
 import { type Compression, chooseCompression } from './compression.ts'
 import { isEnd, type Lines, type SourceEnd } from './lines.ts'
-import { type End, streamsFrom, streamsTo } from './streams.ts'
+import { type End, serving, streamsFrom, streamsTo } from './streams.ts'
 
 export interface Lanes {
   readonly from: NarSource
@@ -68,6 +67,3 @@ const openSource = async (end: End, compression: Compression, signal: AbortSigna
 
 const openSink = async (end: End, compression: Compression, signal: AbortSignal): Promise<NarSink> =>
   openServe(await streamsTo(end, serving(end), compression, signal))
-
-/** It may be of several commands. */
-const serving = ({ serve }: End) => `sh -c ${quotePosix(serve)}`

@@ -1,4 +1,4 @@
-import { searchPath } from './search-path.ts'
+import { searchPath } from '../../nix/search-path.ts'
 
 /**
  * On the builder. Reads lines `NEW OLD`, and tells for each, in that order, `= SIZE SIZE` of the two NARs and lines

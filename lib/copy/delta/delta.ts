@@ -10,7 +10,7 @@ import type { Adding, PathInfo, Store } from '../../nix/store.ts'
 import { isStorePath, type StorePath } from '../../nix/store-path.ts'
 import { Problem } from '../../problem.ts'
 import type { Compression } from '../compression.ts'
-import { type End, streamsFrom, streamsTo } from '../streams.ts'
+import { type End, serving, streamsFrom, streamsTo } from '../streams.ts'
 import { candidatesFor, type Pair, pairsOf } from './bases.ts'
 import { closureScript } from './closure-script.ts'
 import { decoderScript } from './decoder-script.ts'
@@ -81,7 +81,7 @@ export async function sendDelta(
     const patches = opening(await openPatches(builder, inOrder, level, signal))
     const source =
       whole.length > 0
-        ? opening(openServe(await streamsFrom(from, `sh -c ${quotePosix(from.serve)}`, compression.down, signal)))
+        ? opening(openServe(await streamsFrom(from, serving(from), compression.down, signal)))
         : undefined
     const sink = opening(openAssembled(await streamsTo(to, decoder, compression.up, signal)))
     signal.throwIfAborted()

@@ -1,4 +1,4 @@
-import { searchPath } from './search-path.ts'
+import { searchPath } from '../../nix/search-path.ts'
 
 /**
  * On the builder, with a level of zstd as the argument. Reads jobs, a line each, up to a line `.`: `NEW OLD SKIP` and the

@@ -1,3 +1,5 @@
+import { searchPath } from '../../nix/search-path.ts'
+
 /**
  * What the doctor asks a machine, in one command: facts as lines `KEY VALUE`. It runs as the user who logs in; what
  * only root knows of a host is asked by the host program, which it starts as a deployment would. Nothing stays behind.
@@ -10,7 +12,7 @@
  */
 const script = String.raw`set -u
 export LC_ALL=C
-PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin
+${searchPath}
 nix_says() { nix --extra-experimental-features nix-command "$@" 2> /dev/null; }
 settings() { nix_says config show || nix_says show-config; }
 limited() { if command -v timeout > /dev/null; then timeout 15 "$@"; else "$@"; fi; }

@@ -8,7 +8,7 @@ import type { Machine } from '../../../lib/machine/machine.ts'
 import { openServe, queryClosure } from '../../../lib/nix/serve-protocol.ts'
 import type { NarSink, NarSource, PathInfo, Store } from '../../../lib/nix/store.ts'
 import { parseStorePath, type StorePath } from '../../../lib/nix/store-path.ts'
-import { streamsOf } from '../../../lib/builders/connection.ts'
+import { streamsOf } from '../../../lib/nix/streams.ts'
 
 const signal = new AbortController().signal
 const programPath = (name: string) =>

@@ -1,3 +1,0 @@
-/** As in lib/builders: Nix may be outside the search path of a shell that is no login shell. */
-export const searchPath =
-  'PATH=$PATH:$HOME/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin'
