@@ -1,5 +1,5 @@
 /** What is wrong with keys, told apart, each with the command that mends it. */
-import { nixbuildHost, nixbuildTokenCommand } from '../nix/nixbuild.ts'
+import { keyWords, nixbuildHost, nixbuildTokenCommand } from '../nix/nixbuild.ts'
 import type { ManagedLogin } from './login.ts'
 import { type AccountKey, isDaemons, type KeyForm, type KeyHost } from './state.ts'
 
@@ -117,7 +117,7 @@ const unsentToken = ({ account, ssh }: AccountKey): Reason | undefined =>
 export function daemonFindings(host: string, state: KeyHost, key: AccountKey, service: { hostKey: string }): Finding[] {
   const { account } = key
   if (!isDaemons(state, key)) return []
-  const right = service.hostKey.split(' ').slice(0, 2).join(' ')
+  const right = keyWords(service.hostKey).join(' ')
   const wrong = state.builders.find(({ hostKey }) => hostKey !== undefined && hostKey !== right)
   if (wrong) {
     const text = `the daemon's builder ${wrong.uri} has another host key for ${nixbuildHost} than the right one`

@@ -1,4 +1,5 @@
 /** The keys of a host's accounts at nixbuild.net, as the host itself sees them. */
+import { keyWords } from '../nix/nixbuild.ts'
 import { type ManagedLogin, wordFor } from './login.ts'
 import { type Answer, type Asking, askHost, type Facts, factOf, factsOf } from './program.ts'
 
@@ -92,7 +93,7 @@ export async function readKeys(
   asking: Asking,
   { logins, hostKey }: { logins: readonly ManagedLogin[]; hostKey: string },
 ): Promise<KeyHost> {
-  return keyHostOf(await askHost(asking, 'state', ...hostKey.split(' ').slice(0, 2), ...logins.map(wordFor)))
+  return keyHostOf(await askHost(asking, 'state', ...keyWords(hostKey), ...logins.map(wordFor)))
 }
 
 export function keyHostOf({ accounts, machine }: Answer): KeyHost {

@@ -2,6 +2,7 @@ import type { Host } from '../../inventory/inventory.ts'
 import { checkedToken, wordFor } from '../../keys/login.ts'
 import { askHost, withToken } from '../../keys/program.ts'
 import { commentFor } from '../../keys/state.ts'
+import { keyWords } from '../../nix/nixbuild.ts'
 import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'
 import { change, happenedIn } from './change.ts'
@@ -22,7 +23,7 @@ export const installKeys = (host: Host, patience: Patience, tools: Tools): Promi
     const token = nixbuildToken && checkedToken(await tools.keys.secret(nixbuildToken))
     const program = token === undefined ? asking.program : withToken(asking.program, token)
     const asked = { ...asking, program }
-    const answer = await askHost(asked, 'install', String(service.port), ...pinned(service.hostKey), ...words)
+    const answer = await askHost(asked, 'install', String(service.port), ...keyWords(service.hostKey), ...words)
     const happened = happenedIn(
       answer,
       `\`deploy keys module ${host.name}\` prints what the configuration can say instead`,
@@ -41,5 +42,3 @@ export const installKeys = (host: Host, patience: Patience, tools: Tools): Promi
     }
     return reportOn(place, { did, couldNot }, accepted)
   })
-
-const pinned = (hostKey: string) => hostKey.split(' ').slice(0, 2)

@@ -2,6 +2,7 @@
 import type { Acceptance } from '../../keys/findings.ts'
 import { type ManagedLogin, wordFor } from '../../keys/login.ts'
 import { askHost, factOf, factsOf } from '../../keys/program.ts'
+import { keyWords } from '../../nix/nixbuild.ts'
 import type { Place } from './place.ts'
 
 export interface Key {
@@ -33,8 +34,7 @@ export async function acceptances(
   logins: readonly ManagedLogin[],
   suffix = '',
 ): Promise<Map<string, Accepted>> {
-  const hostKey = service.hostKey.split(' ').slice(0, 2)
-  const words = [String(service.port), ...hostKey, suffix || '-', ...logins.map(wordFor)]
+  const words = [String(service.port), ...keyWords(service.hostKey), suffix || '-', ...logins.map(wordFor)]
   const answer = await askHost(asking, 'acceptance', ...words)
   // They answer in any order.
   return new Map(
