@@ -42,7 +42,7 @@ export interface BuilderEvents {
   log(line: string): void
 }
 
-/** A kernel or initrd: where it is in the store, and its size in bytes. */
+/** A kernel, an initrd or a directory of device trees: where it is in the store, and its size in bytes. */
 export interface BootFile {
   readonly path: string
   readonly size: number

@@ -36,7 +36,8 @@ exec nix-store --serve`
 
 const bootFilesScript = `for part in kernel initrd; do
   [ ! -e "$1/$part" ] || echo "$(wc -c < "$1/$part")" "$(readlink -f "$1/$part")"
-done`
+done
+[ ! -d "$1/dtbs" ] || echo "$(($(du -sk "$1/dtbs/" | cut -f 1) * 1024))" "$(readlink -f "$1/dtbs")"`
 
 export function nixMachine({ name, connect, here, flake, inputs, ...parts }: NixMachineParts): NixMachine {
   const { machine, leave, close } = connectionBy(connect)

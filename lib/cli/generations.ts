@@ -15,9 +15,9 @@ export const generations = verb({
   options: { ...selectionOptions, ...outputOptions },
   async run(given, machine) {
     const { inventory, hosts } = await chosenHosts(given, machine)
-    const { statusOf } = await import('../deployment/status.ts')
+    const { stateOf } = await import('../deployment/status.ts')
     const found = await atWork({ inventory, hosts, verbose: given.verbose }, machine, (tools) =>
-      lookAt(hosts, tools, statusOf),
+      lookAt(hosts, tools, stateOf),
     )
     return concludeFindings(
       found,

@@ -2,14 +2,15 @@
 import type { HistoryEntry } from '../activation/history.ts'
 import type { HeldLock, HostState } from '../activation/host-state.ts'
 import type { KeptLog } from '../activation/kept-log.ts'
+import type { Status } from '../deployment/status.ts'
 import { formatDuration } from '../format.ts'
 import { bad, good, type Line, quiet, strong } from '../screen/line.ts'
 import { padded, widthOf } from '../screen/width.ts'
 import { shortSystem } from './short-system.ts'
 
 /** `✓ dave  generation 42  3s3l4cjb-nixos-system-dave-25.11`, then where it stands, and what is another system there. */
-export function statusLines(name: string, state: HostState, standing: string, now: number): Line[] {
-  const { lock, running, profile, boot, booted } = state
+export function statusLines(name: string, state: Status, standing: string, now: number): Line[] {
+  const { lock, running, profile, boot, booted, rewrittenBootFiles: rewritten } = state
   const agrees = lock === undefined && profile === running && boot === profile
   const fine = agrees && state.damagedBootFiles.length === 0
   const generation = state.generation === undefined ? 'no generation' : `generation ${state.generation}`
@@ -30,6 +31,9 @@ export function statusLines(name: string, state: HostState, standing: string, no
   return [
     [fine ? good('✓') : '·', ` ${name}  ${generation}  ${shortSystem(running)}`],
     ['    ', fine ? quiet(standing) : standing],
+    ...(rewritten.length > 0
+      ? [[`    was damaged, as after a power cut, and is written again: ${rewritten.join(', ')}`]]
+      : []),
     ...(lock ? lockLines(lock, now) : []),
     ...(agrees && booted === running
       ? []

@@ -1,8 +1,9 @@
 /** `deploy keys [show|install|verify|rotate|revoke|module|why] HOST..` */
+
+import { parseDuration } from '../inventory/duration.ts'
 import { managedLogins } from '../keys/login.ts'
 import { nixosModule } from '../keys/module.ts'
 import { explain } from '../keys/why.ts'
-import { parseDuration } from '../inventory/duration.ts'
 import { Problem } from '../problem.ts'
 import { atWork } from './at-work.ts'
 import { chosenHosts } from './chosen-hosts.ts'

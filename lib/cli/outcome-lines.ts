@@ -1,6 +1,7 @@
 /** The summary of a deployment: one line a host, worst first, and what explains it below. */
-import { formatBytes, formatDuration } from '../format.ts'
+
 import { exitCode, type Outcome, outcomeKinds } from '../deployment/outcome.ts'
+import { formatBytes, formatDuration } from '../format.ts'
 import { bad, careful, good, type Line, quiet, type Span, strong } from '../screen/line.ts'
 import { lineWidth, padded, widthOf, wrapped } from '../screen/width.ts'
 import { below } from './below.ts'

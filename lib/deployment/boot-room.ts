@@ -1,4 +1,4 @@
-/** Whether the boot loader's directory has room for a new kernel and initrd. */
+/** Whether the boot loader's directory has room for a new kernel, its initrd and its device trees. */
 import type { HostState } from '../activation/host-state.ts'
 import type { BootFile } from '../builders/builder.ts'
 
@@ -11,7 +11,9 @@ export function missingOnBoot(
   files: readonly BootFile[],
 ): { readonly needed: number; readonly missing: number; readonly certain: boolean } | undefined {
   if (!bootFiles) return undefined
-  const lacking = new Map(files.map(({ path, size }) => [nameOf(path), size]))
+  // Only U-Boot is given the kernel's device trees; elsewhere the firmware has its own.
+  const isCopied = ({ path }: BootFile) => bootLoader === 'extlinux' || !path.endsWith('/dtbs')
+  const lacking = new Map(files.filter(isCopied).map(({ path, size }) => [nameOf(path), size]))
   for (const name of bootFiles.names) lacking.delete(name)
   const needed = [...lacking.values()].reduce((sum, size) => sum + size, 0)
   const missing = needed - bootFiles.freeBytes

@@ -1,11 +1,12 @@
 /** `deploy build` and `deploy plan`: evaluation and builds alone. No host is touched. */
-import type { EvaluationOptions } from '../builders/builder.ts'
+
 import type { HostState } from '../activation/host-state.ts'
+import type { EvaluationOptions } from '../builders/builder.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Missing } from '../nix/store.ts'
 import { Problem } from '../problem.ts'
 import { buildHosts, type Each, type Evaluation, evaluateHosts, missingOfHosts, type Toplevel } from './realise.ts'
-import { statusOf } from './status.ts'
+import { stateOf } from './status.ts'
 import { refuseUnsupported } from './supported.ts'
 import type { Tools } from './tools.ts'
 
@@ -44,7 +45,7 @@ export async function planHosts(
   refuseUnsupported(hosts)
   const [evaluations, states] = await Promise.all([
     evaluateHosts(hosts, evaluation, tools),
-    Promise.all(hosts.map((host) => statusOf(host, tools))),
+    Promise.all(hosts.map((host) => stateOf(host, tools))),
   ])
   const missing = await missingOfHosts(hosts, evaluations, tools)
   const plans: Each<Plan> = new Map()

@@ -1,8 +1,9 @@
 /** Everything that can be known to be wrong before anything is evaluated, copied or touched. */
-import { type HostState, probe, repairBootFiles } from '../activation/host-state.ts'
+import { type HostState, probe } from '../activation/host-state.ts'
 import { recover } from '../activation/transaction.ts'
 import type { Host } from '../inventory/inventory.ts'
 import { Problem } from '../problem.ts'
+import { mendBootFiles } from './boot-files.ts'
 import { refuseUnfit } from './fitness.ts'
 import type { Session } from './session.ts'
 import type { Mode, Tools } from './tools.ts'
@@ -26,8 +27,7 @@ export async function preflight(host: Host, mode: Mode, session: Session, tools:
     const warn = (text: string) => tools.report({ kind: 'warning', host: host.name, text })
     if (mode === 'dry-activate') warn(`${damaged}; the next boot would fail, and a deployment rewrites it first`)
     else {
-      await repairBootFiles(machine, tools.program, tools.signal)
-      state = await probe(machine, tools.program, tools.signal)
+      state = (await mendBootFiles(machine, state, tools)).state
       if (state.damagedBootFiles.length > 0) throw unbootable(state.damagedBootFiles)
       warn(`${damaged}; rewritten, or the next boot would have failed`)
     }

@@ -1,10 +1,11 @@
-/** Looking at hosts: what they are and run now. Nothing is changed. */
+/** Looking at hosts: what they are and run now. Nothing is changed, but what would keep a host from its next boot. */
 import { type HistoryEntry, readHistory } from '../activation/history.ts'
 import { type HostState, probe } from '../activation/host-state.ts'
 import { type KeptLog, readLog } from '../activation/kept-log.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
+import { mendBootFiles } from './boot-files.ts'
 import { asProblem } from './realise.ts'
 import { openSession } from './session.ts'
 import type { Tools } from './tools.ts'
@@ -26,8 +27,21 @@ export async function see<T>(host: Host, tools: Tools, look: (machine: Machine) 
   }
 }
 
-export const statusOf = (host: Host, tools: Tools): Promise<Seen<HostState>> =>
+export const stateOf = (host: Host, tools: Tools): Promise<Seen<HostState>> =>
   see(host, tools, (machine) => probe(machine, tools.program, tools.signal))
+
+export interface Status extends HostState {
+  /** they were damaged, as after a power cut, and are whole again */
+  readonly rewrittenBootFiles: readonly string[]
+}
+
+/** Boot files that are damaged are written again: nobody may restart the host before the next deployment would do it. */
+export const statusOf = (host: Host, tools: Tools): Promise<Seen<Status>> =>
+  see(host, tools, async (machine) => {
+    const { state, damaged } = await mendBootFiles(machine, await probe(machine, tools.program, tools.signal), tools)
+    const rewrittenBootFiles = damaged.filter((file) => !state.damagedBootFiles.includes(file))
+    return { ...state, rewrittenBootFiles }
+  })
 
 export const historyOf = (host: Host, tools: Tools): Promise<Seen<HistoryEntry[]>> =>
   see(host, tools, (machine) => readHistory(machine, tools.program, tools.signal))
@@ -60,7 +74,7 @@ export function standing(state: HostState): string {
   if (state.boot === 'unknown') parts.push(`what the next boot runs can't be read (boot loader ${state.bootLoader})`)
   if (state.damagedBootFiles.length > 0) {
     const files = state.damagedBootFiles.join(', ')
-    parts.push(`the next boot would fail: ${files} is damaged; any deployment rewrites it first`)
+    parts.push(`the next boot would fail: ${files} is damaged: do not restart the host before it is whole`)
   }
   return parts.length === 0 ? 'running system, profile and boot default agree' : parts.join('; ')
 }

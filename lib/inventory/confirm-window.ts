@@ -1,6 +1,7 @@
 /** How long a confirmation takes at least, so that a host never rolls back a system that had no time to be confirmed. */
-import { checkTitle } from './health-checks.ts'
+
 import { showDuration } from './duration.ts'
+import { checkTitle } from './health-checks.ts'
 import type { Host } from './inventory.ts'
 
 /** What the window allows for the fresh login that verification makes, on a slow host over a slow link. */

@@ -1,6 +1,7 @@
 /** What Nix is doing, in words, from its events: during an evaluation and during a build. */
-import { nameOf, parseStorePath } from './store-path.ts'
+
 import type { NixEvent } from './store.ts'
+import { nameOf, parseStorePath } from './store-path.ts'
 
 // nix's src/libutil/logging.hh: ActivityType and ResultType.
 export const activities = { copyPath: 100, fileTransfer: 101, builds: 104, build: 105, substitute: 108 } as const

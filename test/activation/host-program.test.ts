@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { beginInput, type HostProgram, hostProgram } from '../../lib/activation/host-program.ts'
@@ -237,6 +237,31 @@ t.test('the next line of the history is whole, whatever a power cut left of the 
       const file = `${t.testdir({ history: last })}/history`
       run(shell, `${functions}\nend_last_line ${file}; echo next >> ${file}`)
       t.equal(readFileSync(file, 'utf8').split('\n').at(-2), 'next', `${title}, ${shell}`)
+    }
+})
+
+t.test('device trees are compared file by file, however the menu names them, and written again', async (t) => {
+  const menu = (line: string) =>
+    `DEFAULT a\nLABEL a\n  LINUX ../nixos/k\n  INITRD ../nixos/i\n  APPEND init=/nix/store/x/init\n  ${line}\n`
+  for (const shell of shells)
+    for (const line of ['FDTDIR ../nixos/x-dtbs', 'FDT ../nixos/x-dtbs/broadcom/pi.dtb']) {
+      const here = t.testdir({
+        boot: {
+          extlinux: { 'extlinux.conf': menu(line) },
+          nixos: { k: 'kernel', i: 'initrd and secrets', 'x-dtbs': { broadcom: { 'pi.dtb': 'tr' }, 'left.dtb': '' } },
+        },
+        system: { kernel: 'kernel', initrd: 'initrd', dtbs: { broadcom: { 'pi.dtb': 'tree' } } },
+      })
+      const there = functions.replaceAll('/boot', `${here}/boot`)
+      const damaged = `default_entry | damaged_files ${here}/system`
+      t.equal(run(shell, `${there}\n${damaged}; true`), `dtbs ${here}/boot/nixos/x-dtbs\n`, shell)
+      t.equal(
+        run(shell, `${there}\ndefault_entry | repair_files ${here}/system 2> /dev/null; ${damaged}; true`),
+        '',
+        shell,
+      )
+      t.equal(readFileSync(`${here}/boot/nixos/x-dtbs/broadcom/pi.dtb`, 'utf8'), 'tree')
+      t.notOk(existsSync(`${here}/boot/nixos/x-dtbs/left.dtb`))
     }
 })
 

@@ -13,6 +13,9 @@ import { join, resolve } from 'node:path'
 
 const directory = '/boot/extlinux'
 
+/** What U-Boot on a Pi 4 looks for there. */
+const deviceTree = 'broadcom/bcm2711-rpi-4-b.dtb'
+
 /**
  * What a machine with this root does when it is switched on. Without an extlinux.conf it boots as the Debian it is; with
  * one, the default entry is all that counts: no other is tried, as U-Boot tries no other.
@@ -30,9 +33,12 @@ export function readBootLoader(root, chosen) {
   const label = chosen === undefined ? configuration.fallback : picked
   const entry = configuration.entries.get(label ?? '')
   if (entry === undefined) return dead(`extlinux.conf has no entry ${label ?? chosen ?? 'by default'}`)
-  for (const [field, lastLine] of Object.entries({ LINUX: 'end of kernel', INITRD: 'end of initrd' })) {
-    const path = entry.get(field)
-    if (path === undefined) return dead(`the entry has no ${field}`)
+  const lastLines = { LINUX: 'end of kernel', INITRD: 'end of initrd', FDTDIR: 'end of device tree' }
+  for (const [field, lastLine] of Object.entries(lastLines)) {
+    const named = entry.get(field)
+    if (named === undefined && field === 'FDTDIR') continue
+    if (named === undefined) return dead(`the entry has no ${field}`)
+    const path = field === 'FDTDIR' ? join(named, deviceTree) : named
     const found = wholeFile(join(root, resolve(directory, path)), lastLine)
     if (found !== undefined) return dead(`${field} ${path}: ${found}`)
   }

@@ -3,7 +3,7 @@
  * names a kernel that is short. The damage itself is shown on a virtual machine (test/vm); here, it is made.
  */
 import { before, test } from 'tap'
-import type { HostState } from '../../lib/activation/host-state.ts'
+import type { Status } from '../../lib/deployment/status.ts'
 import * as lab from '../lab/lab.mjs'
 import { type Stage, setStage } from './stage.ts'
 
@@ -28,23 +28,12 @@ async function damage() {
 
 const status = async () => {
   const told = await stage.deploy('status', 'dave', '--json')
-  const { hosts } = JSON.parse(told.stdout) as { hosts: (HostState & { standing: string })[] }
+  const { hosts } = JSON.parse(told.stdout) as { hosts: (Status & { standing: string })[] }
   return { ...told, ...hosts[0] }
 }
 
-test('status tells of a kernel that is not whole, and changes nothing', async (t) => {
+test('a dry run tells of a kernel that is not whole, and changes nothing', async (t) => {
   await damage()
-  const { damagedBootFiles, standing } = await status()
-  t.match(damagedBootFiles?.join(), /-Image$/)
-  t.match(standing, /the next boot would fail: .*-Image is damaged; any deployment rewrites it first/)
-  t.same((await status()).damagedBootFiles, damagedBootFiles, 'for as long as it is so')
-  const told = await stage.deploy('status', 'dave', '--plain')
-  t.match(told.stdout, /the next boot would fail/)
-  t.notMatch(told.stdout, /✓/)
-  t.match(await stage.inside('dave', `stat -c %s ${kernel}`), /^40000$/m)
-})
-
-test('a dry run tells as much', async (t) => {
   const { outcome } = await stage.deployHost('dave', '--mode', 'dry-activate')
   t.match(outcome.warnings.join('\n'), /-Image: damaged.*; the next boot would fail/)
   t.match(await stage.inside('dave', `stat -c %s ${kernel}`), /^40000$/m)
@@ -57,6 +46,12 @@ test('a host whose boot files cannot be mended is refused, as it is', async (t) 
   const { outcome, code } = await stage.deployHost('dave')
   t.equal(code, 1)
   t.match(outcome, { kind: 'untouched', reason: /^the next boot would fail: .*-Image is damaged/ })
+  const { damagedBootFiles, rewrittenBootFiles, standing } = await status()
+  t.match([damagedBootFiles?.length, rewrittenBootFiles], [1, []])
+  t.match(standing, /the next boot would fail: .*-Image is damaged: do not restart the host before it is whole/)
+  const told = await stage.deploy('status', 'dave', '--plain')
+  t.match(told.stdout, /the next boot would fail/)
+  t.notMatch(told.stdout, /✓/)
   t.same(await stage.facts('dave'), was)
   await stage.inside('dave', 'umount /boot')
 })
@@ -74,15 +69,33 @@ test('a deployment rewrites it before anything else, and the host is alive after
   t.equal(lab.bootOf('dave')?.kind, 'nixos')
 })
 
-test('a menu that is empty is told, and written again', async (t) => {
-  const menu = '/boot/extlinux/extlinux.conf'
-  await stage.inside('dave', `: > ${menu}; sync`)
-  t.match((await status()).standing, /the next boot would fail: \S+extlinux.conf is damaged/)
+test('status rewrites kernel, device trees and menu, and the host is alive after the next power cut', async (t) => {
+  const was = await stage.facts('dave')
+  await powerCycle()
+  const tree = '/boot/nixos/*-dtbs/broadcom/bcm2711-rpi-4-b.dtb'
+  await stage.inside('dave', `truncate -s 40000 ${kernel}; chmod u+w ${tree}; truncate -s 7 ${tree}; sync`)
+  const told = await stage.deploy('status', 'dave', '--plain')
+  t.match(told.stdout, /✓ dave/)
+  t.match(
+    told.stdout.replaceAll(/\s+/g, ' '),
+    /was damaged, as after a power cut, and is written again: \S+-Image, \S+-dtbs/,
+  )
+  t.same(await stage.facts('dave'), was)
+
+  await stage.inside('dave', ': > /boot/extlinux/extlinux.conf; sync')
+  t.match(await status(), { rewrittenBootFiles: ['/boot/extlinux/extlinux.conf'], damagedBootFiles: [] })
+  t.same((await status()).rewrittenBootFiles, [])
+  await powerCycle()
+  t.equal(lab.bootOf('dave')?.kind, 'nixos')
+  const { running, boot } = await stage.facts('dave')
+  t.equal(boot, running)
+})
+
+test('a deployment writes a menu that is empty again', async (t) => {
+  await stage.inside('dave', ': > /boot/extlinux/extlinux.conf; sync')
   const { outcome } = await stage.deployHost('dave')
   t.equal(outcome.kind, 'unchanged')
   t.match(outcome.warnings.join('\n'), /extlinux.conf: damaged, as after a power cut; rewritten/)
-  await powerCycle()
-  t.equal(lab.bootOf('dave')?.kind, 'nixos')
   const { running, boot } = await stage.facts('dave')
   t.equal(boot, running)
 })
@@ -100,10 +113,11 @@ test('boot files are read once a boot', async (t) => {
   const compared = async () => {
     const recording = await lab.recordExecutions('dave')
     await stage.deploy('status', 'dave')
-    return (await recording.stop()).filter(({ command }) => command === 'cmp').length
+    const ran = (await recording.stop()).map(({ command }) => command)
+    return ran.filter((command) => ['cmp', 'diff'].includes(command)).sort()
   }
-  t.equal(await compared(), 2, 'kernel and initrd')
-  t.equal(await compared(), 0)
+  t.same(await compared(), ['cmp', 'cmp', 'diff'], 'kernel, initrd and device trees')
+  t.same(await compared(), [])
 })
 
 test('the files of a new kernel are on the disk before the menu names them', async (t) => {
@@ -116,7 +130,7 @@ test('the files of a new kernel are on the disk before the menu names them', asy
   const { outcome } = await stage.deployHost('dave')
   t.equal(outcome.kind, 'deployed')
   const files = (await stage.inside('dave', `cat ${found}`)).trim().split('\n')
-  t.equal(files.length, 2)
+  t.equal(files.length, 3)
   const menu = await stage.inside('dave', 'cat /boot/extlinux/extlinux.conf')
   for (const file of files) t.ok(menu.includes(`../nixos/${file.split('/').pop()}\n`), file)
   t.same((await stage.facts('dave')).leftBehind, [])

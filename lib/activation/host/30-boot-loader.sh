@@ -64,6 +64,8 @@ default_entry() {
         END { printf "%s", lines[wanted] }' /boot/extlinux/extlinux.conf |
         awk 'toupper($1) == "LINUX" { print "kernel /boot/extlinux/" $2 }
              toupper($1) == "INITRD" { print "initrd /boot/extlinux/" $2 }
+             toupper($1) == "FDTDIR" { print "dtbs /boot/extlinux/" $2 }
+             toupper($1) == "FDT" { split($2, part, "/"); print "dtbs /boot/extlinux/../" part[2] "/" part[3] }
              toupper($1) == "APPEND" { $1 = ""; print "options" $0 }' |
         sed 's|/extlinux/\.\./|/|' ;;
     systemd-boot)
@@ -87,6 +89,12 @@ boot_default() {
 # An initrd may carry secrets behind its end, so the file in /boot must start with the one in the store.
 starts_with() { # FILE-IN-BOOT FILE-IN-STORE
   head -c "$(stat -L -c %s "$2")" "$1" 2> /dev/null | cmp -s - "$2"
+}
+
+# A directory of device trees is the store's, file by file. Without `diff` nobody can say.
+is_whole() { # FILE-IN-BOOT FILE-IN-STORE
+  if [ ! -d "$2" ]; then starts_with "$1" "$2"; return; fi
+  ! command -v diff > /dev/null || diff -rq "$2/" "$1/" > /dev/null 2>&1
 }
 
 # What the loader's own script appends to an initrd: without it, a host may be unable to open its disk.
@@ -141,17 +149,23 @@ repair_menu() {
   sync_file_system /boot
 }
 
+# A directory is no file to be renamed over.
+put_in_place() { # FROM TO
+  [ ! -d "$2" ] || remove_part "$2"
+  mv -f "$1" "$2"
+}
+
 # The files that the next boot loads and that are not what the store has of its system: KEY FILE
 damaged_boot_files() { default_entry | damaged_files "$1"; } # TOPLEVEL
 
 damaged_files() { # TOPLEVEL, the lines of its entry on standard input
   while read -r key file; do
-    case $key in kernel | initrd) ;; *) continue ;; esac
-    [ ! -e "$1/$key" ] || starts_with "$file" "$1/$key" || echo "$key $file"
+    case $key in kernel | initrd | dtbs) ;; *) continue ;; esac
+    [ ! -e "$1/$key" ] || is_whole "$file" "$1/$key" || echo "$key $file"
   done
 }
 
-# Kernels and initrds as extlinux, systemd-boot and GRUB keep them on NixOS.
+# Kernels, initrds and device trees as extlinux, systemd-boot and GRUB keep them on NixOS.
 boot_files() { ls -1d /boot/nixos/* /boot/EFI/nixos/* /boot/kernels/* 2> /dev/null; }
 
 # A loader's script that failed or was cut off half way (no room, no power) leaves its menu half written beside the real
@@ -167,12 +181,12 @@ clear_boot_leftovers() { # FILE-WITH-THE-BOOT-FILES-BEFORE
     [ -e "$1" ] && [ "$(boot_default)" != unknown ] || exit 0
     boot_files | grep -vxF -f "$1" | while read -r file; do
       cat /boot/extlinux/extlinux.conf /boot/loader/entries/*.conf /boot/grub/grub.cfg 2> /dev/null |
-        grep -qF "${file##*/}" || rm -f "$file"
+        grep -qF "${file##*/}" || remove_part "$file"
     done
   ) 7>> "$switch_lock"
 }
 
-# Compares the kernel and initrd that the next boot loads with the store, and rewrites a file that differs:
+# Compares kernel, initrd and device trees that the next boot loads with the store, and rewrites a file that differs:
 # after a power cut they can be short, and the loader's own script skips files that exist. Prints what stays wrong.
 check_boot_files() { # TOPLEVEL
   # A menu that names another system has that system's files.
@@ -185,9 +199,10 @@ check_boot_files() { # TOPLEVEL
 repair_files() { # TOPLEVEL, the lines of its entry on standard input
   damaged_files "$1" | while read -r key file; do
     echo "rewriting $file: it differs from $1/$key" >&2
-    cp -L "$1/$key" "$file.deploy" && add_initrd_secrets "$1" "$key" "$file.deploy" && sync_file_system "$file.deploy" &&
-      mv -f "$file.deploy" "$file" && sync_file_system "$file"
-    starts_with "$file" "$1/$key" || { rm -f "$file.deploy"; echo "$file"; }
+    remove_part "$file.deploy"
+    cp -rL "$1/$key" "$file.deploy" && add_initrd_secrets "$1" "$key" "$file.deploy" && sync_file_system "$file.deploy" &&
+      put_in_place "$file.deploy" "$file" && sync_file_system "$file"
+    is_whole "$file" "$1/$key" || { remove_part "$file.deploy"; echo "$file"; }
   done
 }
 

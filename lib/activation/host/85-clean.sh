@@ -19,13 +19,13 @@ would_free_of_boot() { # NUMBER..
   [ -n "$directory" ] || return 0
   needed=$(generations | while read -r number _ system; do
     case " $* " in *" $number "*) continue ;; esac
-    for file in "$system"/kernel "$system"/initrd "$system"/specialisation/*/kernel "$system"/specialisation/*/initrd; do
+    for file in "$system"/kernel "$system"/initrd "$system"/dtbs "$system"/specialisation/*/kernel "$system"/specialisation/*/initrd; do
       [ ! -e "$file" ] || readlink -f "$file" | sed 's|^/nix/store/||; s|/|-|g'
     done
   done)
   ls -1 "$directory" | while read -r name; do
-    printf '%s\n' "$needed" | grep -qxF "${name%.efi}" || stat -c %s "$directory/$name"
-  done | awk '{ sum += $1 } END { printf "boot-bytes %.0f\n", sum }'
+    printf '%s\n' "$needed" | grep -qxF "${name%.efi}" || du -sk "$directory/$name"
+  done | awk '{ sum += $1 } END { printf "boot-bytes %.0f\n", sum * 1024 }'
 }
 
 # The bytes that taking away these generations, and what is garbage already, would free.

@@ -1,8 +1,9 @@
 /** What is told of the keys of a host. */
-import { type Acceptance, acceptanceFinding, daemonFindings, type Finding, findingsOf } from '../../keys/findings.ts'
-import { type AccountKey, isDaemons, type KeyHost, readKeys } from '../../keys/state.ts'
-import { managedLogins } from '../../keys/login.ts'
+
 import type { Host } from '../../inventory/inventory.ts'
+import { type Acceptance, acceptanceFinding, daemonFindings, type Finding, findingsOf } from '../../keys/findings.ts'
+import { managedLogins } from '../../keys/login.ts'
+import { type AccountKey, isDaemons, type KeyHost, readKeys } from '../../keys/state.ts'
 import type { OutcomeKind } from '../outcome.ts'
 import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'

@@ -66,6 +66,7 @@ make "nixos-system-${config.name}-${config.version}" {
     ln -s /usr $out/systemd
     ln -s ${boot.kernel}/Image $out/kernel
     ln -s ${boot.initrd}/initrd $out/initrd
+    [ ! -d ${boot.kernel}/dtbs ] || ln -s ${boot.kernel}/dtbs $out/dtbs
     ln -s ${boot.modules} $out/kernel-modules
     printf '%s' '${toString config.kernelParams}' > $out/kernel-params
     printf '%s' '${config.initInterface}' > $out/init-interface-version
