@@ -13,8 +13,8 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
 import { totalmem } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { asNixSees, noOptions, until, untouched, Workplace } from './workplace.ts'

@@ -1,6 +1,7 @@
 /** What can happen to a deployment: how it is done, how it ends, and what the host may do because of it. */
 import * as lab from '../lab/lab.mjs'
-import type { Running, Stage as Machines } from '../scenarios/stage.ts'
+import { eventually, seen } from '../scenarios/eventually.ts'
+import type { Stage as Machines, Running } from '../scenarios/stage.ts'
 import type { Knobs } from './stages.ts'
 
 export interface Scene {
@@ -83,9 +84,24 @@ umount /run/boot-disk; rm -rf /run/boot-files /run/boot-disk; sync`
 
 /** The mount of / itself is always busy; a mount of its own over each directory of it can be made read-only. */
 const directories = '/boot /etc /home /root /tmp /var'
-const readOnly = `for directory in ${directories}; do
+const readOnly = (directories: string) => `for directory in ${directories}; do
   mount --bind $directory $directory && mount --make-private $directory && mount -o remount,bind,ro $directory || exit 1
 done`
+const writable = (directories: string) => `for directory in ${directories}; do umount -l $directory; done; true`
+
+/** The memory file system that keeps the deployment's state, without a byte to spare. */
+const fillRun = `df --output=size -k /run | tail -n 1 > /var/size-of-run
+mount -o remount,size=$(df --output=used -k /run | tail -n 1 | tr -d ' ')k /run
+head -c 1M /dev/zero > /run/fill; [ "$(df --output=avail -k /run | tail -n 1)" -eq 0 ]`
+const mendRun = `rm -f /run/fill; mount -o remount,size=$(tr -d ' ' < /var/size-of-run)k /run; rm /var/size-of-run`
+
+/** Until the machine has gone down and come back. */
+const reboot = async () => {
+  const before = lab.firstProcess('dave')
+  await inside('systemctl reboot')()
+  await seen('dave reboots', () => ![undefined, before].includes(lab.firstProcess('dave')))
+  await eventually('dave', '[ -e /run/systemd/system ] && systemctl is-active --quiet sshd', 60)
+}
 
 /** The daemon's wrapper (hold.ts) takes the file away when it does the damage. */
 const wasDone = (damage: string) => async () => {
@@ -184,6 +200,7 @@ export const faults: readonly Fault[] = [
     apply: () => powerCycle('dave'),
     allows: { restart: true },
   },
+  { name: 'host rebooted', apply: reboot, allows: { restart: true } },
   { name: 'supervisor killed', apply: killUnits('supervisor') },
   { name: 'guard killed', apply: killUnits('guard') },
   { name: 'supervisor and guard killed', apply: killUnits('both') },
@@ -193,6 +210,7 @@ export const faults: readonly Fault[] = [
   },
   { name: 'sshd and its sessions killed', apply: inside("pkill -KILL '^sshd'; true") },
   { name: 'sshd restarted', apply: inside('systemctl restart sshd.service') },
+  { name: 'dbus and logind restarted', apply: inside('systemctl restart dbus.service systemd-logind.service') },
   { name: 'systemd re-executed', apply: inside('systemctl daemon-reexec') },
   {
     name: 'disk full',
@@ -208,10 +226,17 @@ export const faults: readonly Fault[] = [
   },
   {
     name: 'root file system read-only',
-    apply: inside(readOnly),
-    mend: inside(`for directory in ${directories}; do umount -l $directory; done; true`),
+    apply: inside(readOnly(directories)),
+    mend: inside(writable(directories)),
     allows: { noHistory: true, hands: true, frozenDisk: true },
   },
+  {
+    name: 'whole disk read-only',
+    apply: inside(readOnly(`${directories} /nix`)),
+    mend: inside(writable(`${directories} /nix`)),
+    allows: { noHistory: true, hands: true, frozenDisk: true },
+  },
+  { name: '/run full', apply: inside(fillRun), mend: inside(mendRun) },
   { name: 'out of memory (1 GB)', apply: inside(hog) },
   {
     name: 'out of memory (512 MB)',

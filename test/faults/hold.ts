@@ -36,6 +36,7 @@ case $last in */deploy/*/switch-exit) hold switched-@ ;; esac
 code=$?
 case $last in
   */deploy/*/state) hold state-@ ;;
+  /nix/var/nix/profiles/system) hold profile-put-back ;;
 esac
 exit $code`,
   // without its state a deployment is over
@@ -116,12 +117,24 @@ case " $* " in *' eval '*) /usr/local/bin/hold evaluate ;; esac
 exec /usr/bin/nix "$@"
 `
 
+/** A program before those of the machine's system; in place of another one at once, as it may be in use. */
+const put = (machine: string, name: string, text: string) => {
+  const file = `/usr/local/bin/${name}`
+  return lab.inside(machine, `cat > ${file}.new && chmod 755 ${file}.new && /usr/bin/mv ${file}.new ${file}`, {
+    input: text,
+  })
+}
+
+/** `hold POINT` there, for programs that are `put` beside it. */
+export async function putHold(machine: string, programs: Readonly<Record<string, string>> = {}): Promise<void> {
+  await put(machine, 'hold', `#!/bin/sh\n${hold}`)
+  for (const [name, text] of Object.entries(programs)) await put(machine, name, `#!/bin/sh\n${text}\n`)
+}
+
 /** What can't come from the configuration of the host: once for every disk. */
 export async function prepareMachines(stage: Stage): Promise<void> {
-  const put = (machine: string, name: string, text: string) =>
-    lab.inside(machine, `cat > /usr/local/bin/${name} && chmod 755 /usr/local/bin/${name}`, { input: text })
   await put('dave', 'nix-daemon', daemon)
-  await put('forge', 'hold', `#!/bin/sh\n${hold}`)
+  await putHold('forge')
   await put('forge', 'nix', nix)
   await stage.inside('dave', 'sync')
 }

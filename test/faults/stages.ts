@@ -35,6 +35,9 @@ export interface Stage {
 export const parts = ['before', 'build', 'copy', 'begin', 'activate', 'verify', 'confirmed', 'over'] as const
 export type Part = (typeof parts)[number]
 
+export const isPast = (part: Part, other: Part): boolean => parts.indexOf(part) > parts.indexOf(other)
+export const isBefore = (part: Part, other: Part): boolean => parts.indexOf(part) < parts.indexOf(other)
+
 const onHost = (name: string, content?: string): Point => ({
   machine: 'dave',
   name,
@@ -79,6 +82,8 @@ const back: readonly Omit<Stage, 'journey'>[] = [
 
 /** The first of them are before the boot. */
 const withReboot: readonly Omit<Stage, 'journey'>[] = [
+  { name: 'reboot: lock taken', part: 'begin', at: onHost('lock') },
+  { name: 'reboot: state written', part: 'begin', at: onHost('state-ready') },
   { name: 'reboot: staging', part: 'activate', at: onHost('state-staging') },
   { name: 'reboot: profile set', part: 'activate', at: onHost('sync-profiles') },
   { name: 'reboot: boot loader written', part: 'activate', at: onHost('switched-staging') },
@@ -88,39 +93,31 @@ const withReboot: readonly Omit<Stage, 'journey'>[] = [
   { name: 'reboot: confirm sent', part: 'confirmed', at: onHost('verdict-confirm') },
   { name: 'reboot: confirming', part: 'confirmed', at: onHost('state-confirming') },
   { name: 'reboot: history written', part: 'over', at: onHost('sync-history') },
+  { name: 'reboot: cleaning up', part: 'over', at: onHost('gone') },
 ]
 const bootBack: readonly Omit<Stage, 'journey'>[] = [
   { name: 'return: begins', part: 'confirmed', at: onHost('state-rolling-back') },
   { name: 'return: boot loader written', part: 'confirmed', at: onHost('switched-rolling-back') },
   { name: 'return: shutting down', part: 'confirmed', at: onHost('state-returning') },
   { name: 'return: history written', part: 'over', at: onHost('sync-history') },
+  { name: 'return: cleaning up', part: 'over', at: onHost('gone') },
 ]
 
-const inRollback = [
-  'preflight',
-  'lock taken',
-  'switch: units starting',
-  'checks running',
-  'confirm sent',
-  'profile set',
-  'boot loader written',
-  'history written',
-]
+/** Nothing is evaluated, built or copied. */
+const inRollback = ({ name, part }: Omit<Stage, 'journey'>) => name === 'preflight' || !isBefore(part, 'begin')
 
 export const stages: readonly Stage[] = [
   ...deploy.map((stage) => ({ ...stage, journey: 'deploy' as const })),
   ...back.map((stage) => ({ ...stage, journey: 'unhealthy' as const })),
   { name: 'undo: begins', journey: 'unbootable', part: 'confirmed', at: onHost('state-rolling-back') },
+  { name: 'undo: profile put back', journey: 'unbootable', part: 'confirmed', at: onHost('profile-put-back') },
   { name: 'undo: switch over', journey: 'unbootable', part: 'confirmed', at: onHost('switched-rolling-back') },
   ...deploy
-    .filter(({ name }) => inRollback.includes(name))
+    .filter(inRollback)
     .map((stage) => ({ ...stage, name: `rollback: ${stage.name}`, journey: 'rollback' as const })),
   ...withReboot.map((stage) => ({ ...stage, journey: 'reboot' as const })),
   ...bootBack.map((stage) => ({ ...stage, journey: 'return' as const })),
 ]
-
-export const isPast = (part: Part, other: Part): boolean => parts.indexOf(part) > parts.indexOf(other)
-export const isBefore = (part: Part, other: Part): boolean => parts.indexOf(part) < parts.indexOf(other)
 
 export const stageNamed = (name: string): Stage => {
   const found = stages.find((stage) => stage.name === name)

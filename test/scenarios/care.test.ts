@@ -1,5 +1,6 @@
 /** Old generations and room: nothing goes that is needed, and nothing is begun that has no room. */
 import { before, test } from 'tap'
+import { arm, held, holdable, type Point, putHold, release } from '../faults/hold.ts'
 import * as lab from '../lab/lab.mjs'
 import { type Stage, sameAsBefore, setStage } from './stage.ts'
 
@@ -88,6 +89,60 @@ test('with generations in hosts.yaml, a confirmed deployment leaves no more than
   t.equal(generations[Object.keys(generations).at(-1) ?? ''], outcome.toplevel)
   t.same([Object.keys(generations).length, leftBehind], [4, []], 'three, and what was booted')
   await stage.describeHost('dave', { generations: undefined })
+})
+
+/** Where a cleaning can be held: generations taken away, the menu written, garbage about to be collected. */
+const [gone, written, collecting] = ['sync-profiles', 'switched-cleaning', 'collect'].map(
+  (name): Point => ({ machine: 'dave', name }),
+) as [Point, Point, Point]
+const oldOnes = ['clean', 'dave', '--keep', '1', '--older-than', '0s'] as const
+const everyEntryIsThere = `sed -n 's|.*init=\\(/nix/store/[^ ]*\\).*|\\1|p' /boot/extlinux/extlinux.conf | xargs -n 1 test -e`
+
+test('a cleaning that is killed at each of its steps goes on by itself', async (t) => {
+  await putHold('dave', { 'nix-store': 'case "$*" in --gc) hold collect ;; esac\nexec /usr/bin/nix-store "$@"' })
+  const { toplevel } = await deployed(holdable(1))
+  await deployed(holdable(2))
+  await deployed(holdable(3))
+  const was = await stage.facts('dave')
+  for (const point of [gone, written, collecting]) await arm(point)
+  const run = stage.start(...oldOnes)
+  for (const point of [gone, written, collecting]) {
+    await held(point)
+    await stage.inside('dave', everyEntryIsThere)
+    await stage.inside('dave', `systemctl kill -s KILL "deploy-*"; rm -f /hold/${point.name}.reached`)
+  }
+  t.equal((await run.finished).code, 0)
+  const is = await stage.facts('dave')
+  t.same([is.running, is.profile, is.boot, is.leftBehind], [was.running, was.profile, was.boot, []])
+  t.notOk(Object.values(is.generations).includes(toplevel))
+  t.notOk(await isThere(toplevel))
+  await stage.inside('dave', everyEntryIsThere)
+})
+
+test('the power fails in the middle of a cleaning: the host boots what it ran, and every entry leads to a system', async (t) => {
+  for (const [number, point] of [gone, written].entries()) {
+    await deployed(holdable(10 + 2 * number))
+    await deployed(holdable(11 + 2 * number))
+    const was = await stage.facts('dave')
+    await arm(point)
+    const run = stage.start(...oldOnes)
+    await held(point)
+    await lab.powerCut('dave')
+    await lab.powerOn('dave')
+    await release(point)
+    t.not((await run.finished).code, 0, 'nobody saw its end')
+    const is = await stage.facts('dave')
+    t.same([is.running, is.profile, is.boot, is.leftBehind], [was.running, was.profile, was.boot, []])
+    await stage.inside('dave', everyEntryIsThere)
+    t.match(await asked(...oldOnes), { code: 0 }, 'the next one does the rest')
+    const { generations } = await stage.facts('dave')
+    t.same(
+      (await labels()).trim().split('\n').length,
+      Object.keys(generations).length + 1,
+      'the menu has what is there',
+    )
+    await stage.inside('dave', everyEntryIsThere)
+  }
 })
 
 test('while a deployment is under way nothing is cleaned', async (t) => {

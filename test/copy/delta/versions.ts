@@ -1,7 +1,8 @@
 /** Two packages in two versions in real stores, as a builder has them and a host does. */
-import { createHash } from 'node:crypto'
-import { chmodSync, mkdirSync, existsSync, symlinkSync, writeFileSync } from 'node:fs'
+
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type t from 'tap'
 import { type Pair, pairsOf } from '../../../lib/copy/delta/bases.ts'
