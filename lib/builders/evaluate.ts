@@ -162,8 +162,9 @@ async function answers(
 }
 
 type Read = (name: string, answer: Answer) => Evaluated | Problem
+type Named = [name: string, Evaluated | Problem]
 
-/** From the answer for all of them, or by asking for each when that was none. */
+/** From the answer for all of them, or, when that was none, by asking until each that is broken stands alone. */
 async function answersFor(
   configurations: readonly string[],
   together: Answer,
@@ -175,10 +176,26 @@ async function answersFor(
   if (configurations.length === 1 && first !== undefined) return new Map([[first, read(first, together)]])
   // Is it the flake as a whole? Then nothing is gained by asking for each.
   const whole = await conversation.ask(toplevelsOf([]))
-  const results = new Map<string, Evaluated | Problem>()
-  for (const name of configurations) {
-    if (whole.json !== '') events.progress(`evaluating ${name}`)
-    results.set(name, read(name, whole.json === '' ? whole : await conversation.ask(toplevelsOf([name]))))
+  if (whole.json === '') return new Map(configurations.map((name) => [name, read(name, whole)]))
+  const ask = (group: readonly string[]) => {
+    events.progress(`evaluating ${group.join(', ')}`)
+    return conversation.ask(toplevelsOf(group))
+  }
+  return new Map(await inHalves(configurations, ask, read))
+}
+
+/** Of several that can't be evaluated together: few questions when few of very many are broken. */
+async function inHalves(
+  configurations: readonly string[],
+  ask: (group: readonly string[]) => Promise<Answer>,
+  read: Read,
+): Promise<Named[]> {
+  const middle = Math.ceil(configurations.length / 2)
+  const results: Named[] = []
+  for (const half of [configurations.slice(0, middle), configurations.slice(middle)]) {
+    const answer = await ask(half)
+    if (answer.json !== '' || half.length === 1) results.push(...half.map((name): Named => [name, read(name, answer)]))
+    else results.push(...(await inHalves(half, ask, read)))
   }
   return results
 }

@@ -512,6 +512,27 @@ t.test('one broken configuration does not stop the others, and each has its own 
   )
 })
 
+t.test('the broken one of several is found with few evaluations', async (t) => {
+  const workplace = new Workplace(t)
+  workplace.commit()
+  const drv = `/nix/store/${'0'.repeat(32)}-system.drv`
+  writeFileSync(
+    join(workplace.home, 'answers'),
+    `
+    case $* in *'"host-5"'*) exit 1 ;; esac
+    found=$(printf '%s\\n' "$@" | sed -n 's|^    "\\([^"]*\\)" = null;$|"\\1": {"derivation":"${drv}","system":"x86_64-linux"},|p' | tr -d '\\n')
+    echo '{"names":[],"found":{'"$(printf '%s' "$found" | sed 's/,$//')"'}}'`,
+  )
+  // Few enough for the memory of any computer.
+  const names = Array.from({ length: 6 }, (_, index) => `host-${index}`)
+  const signal = new AbortController().signal
+  const { configurations } = await workplace.builder().evaluate(names, noOptions, workplace.events, signal)
+  t.same([...configurations.keys()], names)
+  const broken = [...configurations].flatMap(([name, result]) => ('derivation' in result ? [] : [name]))
+  t.same(broken, ['host-5'])
+  t.equal(workplace.asked().filter((words) => words.length > 1).length, 6, 'all, none, and two in each of two halvings')
+})
+
 t.test('configurations that the builder has no memory for at once are evaluated in groups', async (t) => {
   const workplace = new Workplace(t)
   workplace.commit()
