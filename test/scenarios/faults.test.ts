@@ -13,16 +13,12 @@ const cells = [
   ['state written', 'markers forged'],
   ['switch: units starting', 'systemd re-executed'],
   ['awaiting confirmation', 'power of the host cut'],
-  ['checks running', 'connections reset'],
   ['checks running', 'link silent beyond the window'],
   ['profile set', 'disk full'],
   ['profile set', 'boot file system full'],
-  ['profile set', "switch's lock taken"],
   ['boot loader written', 'power of the host cut'],
-  ['cleaning up', 'supervisor and guard killed'],
   ['back: begins', 'root file system read-only'],
   ['back: units stopped', 'supervisor and guard killed'],
-  ['undo: begins', 'garbage collected'],
   ['reboot: shutting down', 'supervisor and guard killed'],
 ] as const
 

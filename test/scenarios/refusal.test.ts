@@ -63,7 +63,7 @@ test('a configuration that the flake does not have is refused, and the one that 
     kind: 'untouched',
     code: 1,
     reason: /^the flake has no nixosConfigurations.davee$/,
-    hints: [/^did you mean dave\?$/, /^it has dave, erin, frank, grace, pi$/],
+    hints: [/^did you mean dave\?$/, /^it has dave, erin, frank, grace, otto, pi$/],
   })
   await stage.describeHost('dave', { configuration: 'dave' })
 })
