@@ -45,6 +45,8 @@ export interface HostState {
   readonly bootId: string
   /** files that the next boot loads and that are not what the store has (looked at once a boot), and an empty boot menu */
   readonly damagedBootFiles: readonly string[]
+  /** the directory of the system profile, where root can't write to it */
+  readonly readOnly: string | undefined
   readonly freeInStore: number | undefined
   /** the copies of kernels and initrds that the boot loader has, and the room for more; undefined where it needs none */
   readonly bootFiles: { readonly names: readonly string[]; readonly freeBytes: number } | undefined
@@ -90,6 +92,7 @@ export function parseHostState(text: string): HostState {
     bootLoader: fact('boot-loader'),
     bootId: fact('boot-id'),
     damagedBootFiles: facts.get('damaged-boot-file') ?? [],
+    readOnly: fact('read-only') || undefined,
     freeInStore: wholeNumber(fact('free-store')),
     bootFiles: bootFilesOf(facts),
     upgradeTimer: fact('upgrade-timer') === 'yes',

@@ -48,6 +48,15 @@ export const requirements: readonly Requirement[] = [
         : new Problem(`the host lacks ${lacks.join(', ')}`, { hints: ['every NixOS has it: is this a container?'] }),
   },
   {
+    name: 'disk',
+    missed: (_host, { readOnly }) =>
+      readOnly === undefined
+        ? undefined
+        : new Problem(`the host cannot write to ${readOnly}: its file system is read-only`, {
+            hints: ['a disk that fails becomes read-only: look at `dmesg` there, and do not restart the host before'],
+          }),
+  },
+  {
     name: 'system',
     missed(host, { machine }) {
       const systems = systemsOf[machine]

@@ -118,8 +118,7 @@ export function endingOf(transacted: Transacted, gathered: Gathered, before: str
       }
     case 'ended': {
       const { result } = transacted
-      if (result.end === 'unknown')
-        return lostEnding(result, gathered, { before, isUnverified: transacted.isUnverified })
+      if (result.end === 'unknown') return lostEnding(transacted, gathered, before)
       const failed = !['deployed', 'staged', 'tested'].includes(result.end)
       return {
         kind: kindOfEnd[result.end],
@@ -162,16 +161,18 @@ const endingHints = ({ end, advice }: TransactionResult): string[] => {
 
 /** The host knows nothing of the transaction any more, or never heard of it: what it runs now is the truth. */
 function lostEnding(
-  result: TransactionResult,
+  { result, isUnverified, hasBegun }: Extract<Transacted, { kind: 'ended' }>,
   gathered: Gathered,
-  { before, isUnverified }: { before: string; isUnverified: boolean | undefined },
+  before: string,
 ): Ending {
   const { running, profile, boot, bootId } = result
   const permanent = profile === gathered.toplevel && (boot === gathered.toplevel || boot === 'unknown')
   const restarted = bootId !== gathered.bootId
   if (running === before && !permanent) {
-    return restarted
-      ? { kind: 'rolled back', reason: 'the host restarted before the new system was made permanent', running }
+    if (restarted)
+      return { kind: 'rolled back', reason: 'the host restarted before the new system was made permanent', running }
+    return hasBegun
+      ? { kind: 'rolled back', reason: 'the host runs what it ran before, and has no record of why', running }
       : { kind: 'untouched', reason: 'contact was lost before the activation began', running }
   }
   if (permanent && (running === gathered.system || running === gathered.toplevel)) {

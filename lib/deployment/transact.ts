@@ -23,6 +23,8 @@ export type Transacted =
       readonly explained?: boolean
       /** it rebooted into the new system, and was not told to keep it */
       readonly isUnverified?: boolean
+      /** the host told that it had begun */
+      readonly hasBegun?: boolean
     })
   /** contact was lost: the host goes back by itself until then, unless it had the confirmation already */
   | {
@@ -208,7 +210,7 @@ class Transaction {
 
   #settled(end: Followed | undefined, reason: string): Transacted {
     if (!end || end.kind === 'awaiting') return this.left(reason)
-    return this.#reboots && !this.#confirmationSent ? { ...end, isUnverified: true } : end
+    return { ...end, hasBegun: this.#hasBegun, isUnverified: this.#reboots && !this.#confirmationSent }
   }
 
   #beginOrFollow(machine: Machine): Promise<Followed> {

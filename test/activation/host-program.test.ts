@@ -230,6 +230,26 @@ t.test('what the next boot runs is unknown where it cannot be told for certain',
   )
 })
 
+t.test('a profile is put back, and its own generation goes, wherever that was cut off before', async (t) => {
+  for (const shell of shells)
+    for (const at of ['system-2-link', 'system-1-link']) {
+      const link = (to: string) => t.fixture('symlink', to)
+      const here = t.testdir({
+        profiles: 'system\nsystem-1-link\n',
+        all: {
+          system: link(at),
+          'system-1-link': link('/nix/store/old'),
+          'system-2-link': link('/nix/store/new'),
+          'system-3-link': link('/nix/store/of-somebody-else'),
+        },
+      })
+      const script = `${functions}
+        here=${here} system_profile=${here}/all/system toplevel=/nix/store/new
+        reset_profile system-1-link /nix/store/old; ls -1 ${here}/all; readlink ${here}/all/system`
+      t.equal(run(shell, script), 'system\nsystem-1-link\nsystem-3-link\nsystem-1-link\n', `${at}, ${shell}`)
+    }
+})
+
 t.test('the next line of the history is whole, whatever a power cut left of the last one', async (t) => {
   const lasts = { whole: 'a\n', half: 'a', zeros: 'a\n\0\0\0', n: 'an', nothing: '', space: 'a ' }
   for (const shell of shells)

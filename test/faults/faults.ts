@@ -41,6 +41,10 @@ export interface Allowance {
   readonly hands?: true
   /** where the host reboots: nothing on its disk can be put back before the next deployment */
   readonly frozenDisk?: true
+  /** roots that lead nowhere stay until the next deployment */
+  readonly deadRoots?: true
+  /** Nix's own directory of a build whose daemon was killed */
+  readonly unfinishedBuilds?: true
 }
 
 /** Root's shell on the host; must succeed, or nothing would have happened to the deployment. */
@@ -194,13 +198,14 @@ export const faults: readonly Fault[] = [
   {
     name: "builder's daemon killed",
     apply: () => lab.inside('forge', "pkill -KILL -f 'nix-daemon'; true"),
+    allows: { unfinishedBuilds: true },
   },
   {
     name: 'power of the host cut',
     apply: () => powerCycle('dave'),
-    allows: { restart: true },
+    allows: { restart: true, deadRoots: true },
   },
-  { name: 'host rebooted', apply: reboot, allows: { restart: true } },
+  { name: 'host rebooted', apply: reboot, allows: { restart: true, deadRoots: true } },
   { name: 'supervisor killed', apply: killUnits('supervisor') },
   { name: 'guard killed', apply: killUnits('guard') },
   { name: 'supervisor and guard killed', apply: killUnits('both') },
@@ -234,7 +239,7 @@ export const faults: readonly Fault[] = [
     name: 'whole disk read-only',
     apply: inside(readOnly(`${directories} /nix`)),
     mend: inside(writable(`${directories} /nix`)),
-    allows: { noHistory: true, hands: true, frozenDisk: true },
+    allows: { noHistory: true, hands: true, frozenDisk: true, deadRoots: true },
   },
   { name: '/run full', apply: inside(fillRun), mend: inside(mendRun) },
   { name: 'out of memory (1 GB)', apply: inside(hog) },

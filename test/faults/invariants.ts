@@ -119,12 +119,14 @@ const changed = (what: string, lines: readonly string[]) => lines.length > 0 && 
 
 const difference = (was: Listed, is: Listed): string => [...lost(was, is), ...added(was, is)].join(' ')
 
-/** After a power cut there may be roots that lead to /run, which is empty: they hold nothing. */
+/** Roots that lead to /run, which is empty after a power cut, hold nothing. */
 const nothingLeft: Invariant = (evidence) => [
   ...(isFrozen(evidence) ? [] : evidence.is.leftBehind).filter(
-    (left) => !(evidence.allows.restart && /^deploy-\d\S+$/.test(left)),
+    (left) => !(evidence.allows.deadRoots && /^deploy-\d\S+$/.test(left)),
   ),
-  ...(isFrozen(evidence) ? [] : evidence.traces),
+  ...(isFrozen(evidence) ? [] : evidence.traces).filter(
+    (trace) => !(evidence.allows.unfinishedBuilds && /^forge: \/tmp\/nix-build-[^/]*\.drv-\d+$/.test(trace)),
+  ),
 ]
 
 const truth: Invariant = (evidence) => {

@@ -13,12 +13,15 @@ const cells = [
   ['state written', 'markers forged'],
   ['switch: units starting', 'systemd re-executed'],
   ['awaiting confirmation', 'power of the host cut'],
+  ['awaiting confirmation', '/run full'],
+  ['boot loader written', 'whole disk read-only'],
   ['checks running', 'link silent beyond the window'],
   ['profile set', 'disk full'],
   ['profile set', 'boot file system full'],
   ['boot loader written', 'power of the host cut'],
   ['back: begins', 'root file system read-only'],
   ['back: units stopped', 'supervisor and guard killed'],
+  ['undo: profile put back', 'supervisor killed'],
   ['reboot: shutting down', 'supervisor and guard killed'],
 ] as const
 

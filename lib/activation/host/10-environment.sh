@@ -7,7 +7,9 @@ export LC_ALL=C
 PATH="${DEPLOY_TOOLS:-/run/current-system}/sw/bin:/run/current-system/sw/bin:/run/wrappers/bin:/nix/var/nix/profiles/default/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 export PATH
 export HOME="${HOME:-/root}"
-unset NIX_REMOTE SYSTEMD_PAGER PAGER
+unset SYSTEMD_PAGER PAGER
+# On a disk that became read-only, Nix would ask its daemon, which would ask itself, until there is no memory left.
+export NIX_REMOTE=local
 
 # What a result says beside its reason: what could be tried, and which units are not as they were.
 advice=
@@ -43,8 +45,18 @@ number_in() { # FILE
 
 # Replaces a file in one step: its readers see the old content or the new one.
 write_file() { # FILE, content on standard input
-  cat > "$1.new" && mv -f "$1.new" "$1"
+  content=$(cat)
+  if { put_content "$1.new" || { free_reserve && put_content "$1.new"; }; } && mv -f "$1.new" "$1"; then return; fi
+  rm -f "$1.new"
+  return 1
 }
+put_content() { printf '%s\n' "$content" > "$1"; }
+
+# /run is memory, and may be full by the time at which something has to be written there: room for states, a verdict, a
+# result and what a switch prints.
+reserve=$run_directory/.reserve
+reserve_room() { head -c 131072 /dev/zero > "$reserve"; }
+free_reserve() { [ -e "$reserve" ] && rm -f "$reserve"; }
 
 # Writes a file system's dirty pages back; all file systems where that is unknown.
 sync_file_system() { # ANY-PATH-ON-IT

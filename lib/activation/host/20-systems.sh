@@ -36,16 +36,17 @@ set_profile() { nix-env -p "$system_profile" --set "$1"; }
 # `nix-env --set` goes to an older generation of the same system when that is the newest one. A generation that a
 # garbage collection deleted meanwhile (`nix-collect-garbage -d` spares only the one that the profile is at) comes back.
 reset_profile() { # GENERATION-LINK-OR-EMPTY ITS-SYSTEM
-  made=$(readlink "$system_profile" 2> /dev/null)
-  [ "$made" = "$1" ] && return 0
-  if [ -z "$1" ]; then
-    rm -f "$system_profile"
-  else
-    [ -L "${system_profile%/*}/$1" ] || ln -s "$2" "${system_profile%/*}/$1" || return 1
-    ln -sfn "$1" "$system_profile.deploy" && mv -fT "$system_profile.deploy" "$system_profile" || return 1
+  if [ "$(readlink "$system_profile" 2> /dev/null)" != "$1" ]; then
+    if [ -z "$1" ]; then
+      rm -f "$system_profile"
+    else
+      [ -L "${system_profile%/*}/$1" ] || ln -s "$2" "${system_profile%/*}/$1" || return 1
+      ln -sfn "$1" "$system_profile.deploy" && mv -fT "$system_profile.deploy" "$system_profile" || return 1
+    fi
   fi
-  case $made in
-    system-*-link) grep -qx "$made" "$here/profiles" || rm -f "${system_profile%/*}/$made" ;;
-  esac
-  return 0
+  # Also by whoever comes after a process that was killed right here.
+  [ -s "$here/profiles" ] || return 0
+  for link in "$system_profile"-*-link; do
+    [ "$(readlink "$link")" != "$toplevel" ] || grep -qx "${link##*/}" "$here/profiles" || rm -f "$link"
+  done
 }

@@ -68,7 +68,8 @@ note() { # NAME
 # The verdict can be given once: by the confirmation, by somebody who calls the deployment off, or by the clock.
 give_verdict() { # WORD REASON
   # A full /run takes the name of a file and not what is in it.
-  echo "$1 ${2:-}" > "$here/verdict.$$" && ln "$here/verdict.$$" "$here/verdict" 2> /dev/null
+  { echo "$1 ${2:-}" > "$here/verdict.$$" || { free_reserve && echo "$1 ${2:-}" > "$here/verdict.$$"; }; } &&
+    ln "$here/verdict.$$" "$here/verdict" 2> /dev/null
   given=$?
   rm -f "$here/verdict.$$"
   return $given
@@ -199,6 +200,7 @@ await() {
 confirm_system() {
   [ "$mode" = boot ] || { still_ours "$new" || return; }
   if [ "$mode" = test ]; then finish tested; return; fi
+  free_reserve
   ! has_rebooted || await_boot_mounts || { roll_back "$missing_mount, where the boot loader is, is not mounted"; return; }
   set_state confirming
   make_permanent || return
@@ -274,6 +276,7 @@ still_ours() { # SYSTEM
 roll_back() { # REASON
   why=$1
   switch_exit=0
+  free_reserve
   # Somebody may have taken it away: the switch back writes its log there.
   [ -d "$here" ] || mkdir -p -m 700 "$here"
   if [ "$state" != rolling-back ]; then set_state rolling-back "$why"; fi

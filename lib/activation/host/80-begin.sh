@@ -56,6 +56,7 @@ begin() { # ID; the request and this program are in its directory
   for system in "$new" "$toplevel"; do
     [ -x "$system/bin/switch-to-configuration" ] || refuse missing "$system is not a NixOS system on this host"
   done
+  reserve_room || refuse failed "/run has no room"
   : > "$here/log"
   reboot_reason=
   [ "$mode" != switch ] || [ "$reboot" != when-needed ] || reboot_reason=$(why_reboot)

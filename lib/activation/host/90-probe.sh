@@ -13,6 +13,7 @@ probe() {
   echo "boot $(boot_default)"
   echo "boot-loader $(boot_loader)"
   echo "boot-id $(boot_id)"
+  [ -w "${system_profile%/*}" ] || echo "read-only ${system_profile%/*}"
   echo "free-store $(free_bytes /nix/store)"
   directory=$(boot_files_directory)
   if [ -n "$directory" ]; then
