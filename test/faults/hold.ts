@@ -14,7 +14,7 @@ export interface Point {
 }
 
 /** `hold POINT`: whoever comes first waits; `@` stands for the deployment's state. At most three minutes. */
-const hold = `
+export const hold = `
 state=$(/usr/bin/cat /run/deploy/[0-9]*/state 2>/dev/null | /usr/bin/cut -d' ' -f1)
 point=/hold/$(echo "$1" | /usr/bin/sed "s/@/\${state:-none}/")
 [ -e "$point" ] && /usr/bin/mv "$point" "$point.reached" 2>/dev/null || exit 0
@@ -117,24 +117,12 @@ case " $* " in *' eval '*) /usr/local/bin/hold evaluate ;; esac
 exec /usr/bin/nix "$@"
 `
 
-/** A program before those of the machine's system; in place of another one at once, as it may be in use. */
-const put = (machine: string, name: string, text: string) => {
-  const file = `/usr/local/bin/${name}`
-  return lab.inside(machine, `cat > ${file}.new && chmod 755 ${file}.new && /usr/bin/mv ${file}.new ${file}`, {
-    input: text,
-  })
-}
-
-/** `hold POINT` there, for programs that are `put` beside it. */
-export async function putHold(machine: string, programs: Readonly<Record<string, string>> = {}): Promise<void> {
-  await put(machine, 'hold', `#!/bin/sh\n${hold}`)
-  for (const [name, text] of Object.entries(programs)) await put(machine, name, `#!/bin/sh\n${text}\n`)
-}
-
 /** What can't come from the configuration of the host: once for every disk. */
 export async function prepareMachines(stage: Stage): Promise<void> {
+  const put = (machine: string, name: string, text: string) =>
+    lab.inside(machine, `cat > /usr/local/bin/${name} && chmod 755 /usr/local/bin/${name}`, { input: text })
   await put('dave', 'nix-daemon', daemon)
-  await putHold('forge')
+  await put('forge', 'hold', `#!/bin/sh\n${hold}`)
   await put('forge', 'nix', nix)
   await stage.inside('dave', 'sync')
 }

@@ -2,7 +2,7 @@
 
 import { generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { address, hostname, machineNames } from './machines.mjs'
 import { cacheDirectory } from './paths.mjs'
@@ -50,7 +50,9 @@ export async function ensureKeys() {
     await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', `${comment}@lab`, '-f', key])
   }
   if (!existsSync(signingKeyFile)) await writeFile(signingKeyFile, makeSigningKey(), { mode: 0o600 })
-  await writeFile(knownHostsFile, knownHosts())
+  // In one step: other labs of this computer log in meanwhile.
+  await writeFile(`${knownHostsFile}.${process.pid}`, knownHosts())
+  await rename(`${knownHostsFile}.${process.pid}`, knownHostsFile)
 }
 
 /** A line a machine, by name and address. */

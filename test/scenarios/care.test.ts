@@ -1,6 +1,6 @@
 /** Old generations and room: nothing goes that is needed, and nothing is begun that has no room. */
 import { before, test } from 'tap'
-import { arm, held, holdable, type Point, putHold, release } from '../faults/hold.ts'
+import { arm, held, holdable, type Point, release } from '../faults/hold.ts'
 import * as lab from '../lab/lab.mjs'
 import { type Stage, sameAsBefore, setStage } from './stage.ts'
 
@@ -95,14 +95,18 @@ test('with generations in hosts.yaml, a confirmed deployment leaves no more than
 const [gone, written, collecting] = ['sync-profiles', 'switched-cleaning', 'collect'].map(
   (name): Point => ({ machine: 'dave', name }),
 ) as [Point, Point, Point]
+const holding = (number: number) => {
+  const knobs = holdable(number)
+  const collect = 'case "$*" in --gc) hold collect ;; esac\nexec /usr/bin/nix-store "$@"'
+  return { ...knobs, programs: { ...knobs.programs, 'nix-store': collect } }
+}
 const oldOnes = ['clean', 'dave', '--keep', '1', '--older-than', '0s'] as const
 const everyEntryIsThere = `sed -n 's|.*init=\\(/nix/store/[^ ]*\\).*|\\1|p' /boot/extlinux/extlinux.conf | xargs -n 1 test -e`
 
 test('a cleaning that is killed at each of its steps goes on by itself', async (t) => {
-  await putHold('dave', { 'nix-store': 'case "$*" in --gc) hold collect ;; esac\nexec /usr/bin/nix-store "$@"' })
-  const { toplevel } = await deployed(holdable(1))
-  await deployed(holdable(2))
-  await deployed(holdable(3))
+  const { toplevel } = await deployed(holding(1))
+  await deployed(holding(2))
+  await deployed(holding(3))
   const was = await stage.facts('dave')
   for (const point of [gone, written, collecting]) await arm(point)
   const run = stage.start(...oldOnes)
@@ -121,8 +125,8 @@ test('a cleaning that is killed at each of its steps goes on by itself', async (
 
 test('the power fails in the middle of a cleaning: the host boots what it ran, and every entry leads to a system', async (t) => {
   for (const [number, point] of [gone, written].entries()) {
-    await deployed(holdable(10 + 2 * number))
-    await deployed(holdable(11 + 2 * number))
+    await deployed(holding(10 + 2 * number))
+    await deployed(holding(11 + 2 * number))
     const was = await stage.facts('dave')
     await arm(point)
     const run = stage.start(...oldOnes)

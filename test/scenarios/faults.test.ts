@@ -22,6 +22,7 @@ const cells = [
   ['back: begins', 'root file system read-only'],
   ['back: units stopped', 'supervisor and guard killed'],
   ['undo: profile put back', 'supervisor killed'],
+  ['reboot: state written', 'power of the host cut'],
   ['reboot: shutting down', 'supervisor and guard killed'],
 ] as const
 

@@ -3,7 +3,7 @@
  * goes on. The tools that mark a step are wrapped (test/faults/hold.ts); the service is the stand-in.
  */
 import { before, type Test, test } from 'tap'
-import { arm, held, type Point, putHold, release } from '../faults/hold.ts'
+import { arm, held, hold, type Point, release } from '../faults/hold.ts'
 import * as lab from '../lab/lab.mjs'
 import { type Running, type Stage, setStage } from './stage.ts'
 
@@ -42,7 +42,8 @@ before(async () => {
   const hostKey = lab.publicKey(lab.hostKey('standin')).split(' ').slice(0, 2).join(' ')
   stage.inventory.builders['nixbuild'] = { store: 'ssh-ng://eu.nixbuild.net', evaluateOn: 'forge', hostKey }
   await stage.describeHost('dave', { nixbuildKeys: ['root'] })
-  await putHold('dave', wrappers)
+  await stage.configure('dave', { programs: { hold, ...wrappers } })
+  await stage.deployHost('dave')
   await keys('install')
   await stage.inside('dave', 'sync')
 })
@@ -80,10 +81,9 @@ async function interruptedAt(t: Test, points: readonly string[], interrupt: (run
   for (const point of points) {
     await arm(at(point))
     const run = stage.start('keys', 'rotate', 'dave')
-    await Promise.race([
-      held(at(point)),
-      run.finished.then(({ stdout }) => t.fail(`never came to ${point}: ${stdout}`)),
-    ])
+    const early = run.finished.then(({ stdout }) => Promise.reject(new Error(`never came to ${point}: ${stdout.replaceAll(/\s+/g, " ")}`)))
+    await Promise.race([held(at(point)), early])
+    early.catch(() => {})
     await works(t, `held at ${point}`)
     await interrupt(run)
     await release(at(point))
@@ -105,7 +105,7 @@ const killed = async (run: Running) => {
   await run.signal('KILL')
   await stage.inside(
     'dave',
-    `for pid in $(pgrep -f 'bin/hold keys-'); do /usr/bin/ps -o sid= -p $pid; done | sort -u | xargs -n 1 pkill -KILL -s`,
+    `for pid in $(pgrep -f 'hol[d] keys-'); do /usr/bin/ps -o sid= -p $pid; done | sort -u | xargs -n 1 pkill -KILL -s`,
   )
 }
 const cut = async () => {

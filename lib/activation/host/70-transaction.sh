@@ -92,7 +92,9 @@ end_unread() { # ID
       echo "id $1"
     } | write_file "$run_directory/result"
     forget "$1"
-  elif [ -e "$here/guarded" ]; then forget "$1"; fi
+  elif [ -e "$here/guarded" ]; then forget "$1"
+  # A power cut came before it had a state: nothing was changed. Whoever is just beginning holds the mutex.
+  elif [ -d "$pending_directory/$1" ] && flock -n "$run_directory/mutex" true; then forget "$1"; fi
 }
 
 # The one who acts holds this lock: the supervisor, or the guard when the supervisor is gone. It is opened for reading, as
