@@ -136,7 +136,12 @@ test('the power fails in the middle of a cleaning: the host boots what it ran, a
     await release(point)
     t.not((await run.finished).code, 0, 'nobody saw its end')
     const is = await stage.facts('dave')
-    t.same([is.running, is.profile, is.boot, is.leftBehind], [was.running, was.profile, was.boot, []])
+    t.same([is.running, is.profile, is.boot], [was.running, was.profile, was.boot])
+    // Roots that lead nowhere may come back with the power: the next deployment clears them.
+    t.same(
+      is.leftBehind.filter((left) => !/^deploy-\d/.test(left)),
+      [],
+    )
     await stage.inside('dave', everyEntryIsThere)
     t.match(await asked(...oldOnes), { code: 0 }, 'the next one does the rest')
     const { generations } = await stage.facts('dave')

@@ -81,7 +81,9 @@ async function interruptedAt(t: Test, points: readonly string[], interrupt: (run
   for (const point of points) {
     await arm(at(point))
     const run = stage.start('keys', 'rotate', 'dave')
-    const early = run.finished.then(({ stdout }) => Promise.reject(new Error(`never came to ${point}: ${stdout.replaceAll(/\s+/g, " ")}`)))
+    const early = run.finished.then(({ stdout }) =>
+      Promise.reject(new Error(`never came to ${point}: ${stdout.replaceAll(/\s+/g, ' ')}`)),
+    )
     await Promise.race([held(at(point)), early])
     early.catch(() => {})
     await works(t, `held at ${point}`)
