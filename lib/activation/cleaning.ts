@@ -2,10 +2,10 @@
 import type { Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 import { beginInput, type HostProgram, verbCommand } from './host-program.ts'
-import { type HostState, parseHostState, readFacts, wholeNumber, whyNot } from './host-state.ts'
+import { type HostState, parseHostState, readFacts, whyNot, wholeNumber } from './host-state.ts'
 import {
-  type Followed,
   followed,
+  type Followed,
   runListening,
   type TransactionListener,
   type TransactionTools,

@@ -3,7 +3,7 @@ import { quotePosix } from '../machine/command.ts'
 import type { Finished, Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 import { beginInput, type HostProgram, verbCommand } from './host-program.ts'
-import { readFacts, wholeNumber, whyNot } from './host-state.ts'
+import { readFacts, whyNot, wholeNumber } from './host-state.ts'
 
 export interface TransactionRequest {
   /** unique; letters, digits and dashes */

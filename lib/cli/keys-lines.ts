@@ -1,5 +1,5 @@
 /** Keys of hosts, in words. */
-import { type KeysReport, keysCountAs, type ManagedKey, type Verification } from '../deployment/keys/report.ts'
+import { keysCountAs, type KeysReport, type ManagedKey, type Verification } from '../deployment/keys/report.ts'
 import type { KeyHost } from '../keys/state.ts'
 import { explain } from '../keys/why.ts'
 import { bad, careful, good, type Line, quiet, strong } from '../screen/line.ts'

@@ -1,7 +1,7 @@
 /** Progress of one host: its stages, one below the other, as they end. */
 import type { DeploymentEvent } from '../deployment/event.ts'
-import { exitCode } from '../deployment/outcome.ts'
 import { formatDuration } from '../format.ts'
+import { exitCode } from '../deployment/outcome.ts'
 import { bad, good, type Line, quiet } from '../screen/line.ts'
 import { warningLine } from './problem-lines.ts'
 import type { Audience, Progress } from './progress.ts'

@@ -1,8 +1,8 @@
 /** A lock, and what became of it, in words. */
 import type { HeldLock } from '../activation/host-state.ts'
+import { formatDuration } from '../format.ts'
 import { standing } from '../deployment/status.ts'
 import type { Unlocking } from '../deployment/unlock.ts'
-import { formatDuration } from '../format.ts'
 import { careful, good, type Line, strong } from '../screen/line.ts'
 import { wrapped } from '../screen/width.ts'
 import { below } from './below.ts'

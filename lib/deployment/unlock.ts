@@ -6,7 +6,7 @@ import type { Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
 import type { OutcomeKind } from './outcome.ts'
 import { kindOfEnd } from './outcomes.ts'
-import { type Seen, see } from './status.ts'
+import { see, type Seen } from './status.ts'
 import type { Tools } from './tools.ts'
 
 export interface Unlocking {

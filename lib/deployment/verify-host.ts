@@ -1,6 +1,7 @@
 /** Verification of one host: a fresh login, the units, the health checks; then all of it for the settle time. */
 import { watchUnits } from '../activation/unit-watch.ts'
-import type { VerifyEvent, Watched } from '../checks/board.ts'
+import type { Watched } from '../checks/board.ts'
+import type { VerifyEvent } from '../checks/board.ts'
 import { checkFor } from '../checks/index.ts'
 import { verify } from '../checks/verify.ts'
 import type { Host } from '../inventory/inventory.ts'

@@ -1,18 +1,6 @@
 /** YAML, read so that every value can be found again in the text. */
-import {
-  type Alias,
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  type Pair,
-  parseDocument,
-  visit,
-  type YAMLError,
-} from 'yaml'
+import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair } from 'yaml'
+import { parseDocument, visit, type YAMLError } from 'yaml'
 import type { Path } from './mistake.ts'
 
 export interface Place {

@@ -3,8 +3,8 @@ import * as v from 'valibot'
 import { systemsElsewhere } from './fields.ts'
 import type { Finding, Path } from './mistake.ts'
 import { inventoryFields } from './schema.ts'
-import { closest } from './suggestion.ts'
 import { isMap, unknownFields } from './unknown-fields.ts'
+import { closest } from './suggestion.ts'
 
 type Issue = v.BaseIssue<unknown>
 

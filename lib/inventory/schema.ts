@@ -1,7 +1,7 @@
 /** What hosts.yaml may say. docs/hosts.schema.json is generated from this, for editors. */
 import * as v from 'valibot'
-import { builder, token } from './builder-fields.ts'
 import { checkFields } from './check-fields.ts'
+import { builder, token } from './builder-fields.ts'
 import { about, age, destination, duration, hostName, name, positiveDuration, systems, unless } from './fields.ts'
 
 const directoryMistake = (text: string) => {

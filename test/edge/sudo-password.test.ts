@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, readFileSync } from 'node:fs'
 import { type Test, test } from 'tap'
-import { type SshNetworkOptions, sshNetwork } from '../../lib/edge/ssh.ts'
+import { sshNetwork, type SshNetworkOptions } from '../../lib/edge/ssh.ts'
 import type { Elevation } from '../../lib/machine/command.ts'
 import { Bench, executable, isRoot, withSshd } from './sshd.ts'
 

@@ -1,9 +1,9 @@
 /** From nothing to machines that can be logged in to. */
 
 import { hasDisk, isOutdated } from './disk.mjs'
-import { ensureEmulation } from './emulation.mjs'
-import { builder, buildFirstSystems } from './first-system.mjs'
+import { buildFirstSystems, builder } from './first-system.mjs'
 import { isFlashed } from './flash.mjs'
+import { ensureEmulation } from './emulation.mjs'
 import { ensureImage, isForeign } from './images.mjs'
 import { raiseInotifyLimit } from './inotify.mjs'
 import { ensureKeys } from './keys.mjs'

@@ -1,7 +1,7 @@
 /** The disk of a virtual machine: a table of partitions, and the file systems in them. */
 
-import { inEmulator } from './emulator.mjs'
 import { machine } from './machines.mjs'
+import { inEmulator } from './emulator.mjs'
 import { run } from './run.mjs'
 import { hardware, tableEnd } from './virtual-hardware.mjs'
 

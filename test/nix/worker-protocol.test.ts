@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
+import { Readable } from 'node:stream'
 import t from 'tap'
 import { operation, said } from '../../lib/nix/protocol/operations.ts'
 import { integer, string, strings } from '../../lib/nix/protocol/wire.ts'

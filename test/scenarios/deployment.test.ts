@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { before, type Test, test } from 'tap'
 import type { Outcome } from '../../lib/deployment/outcome.ts'
 import * as lab from '../lab/lab.mjs'
-import { type Facts, type Stage, sameAsBefore, setStage } from './stage.ts'
+import { type Facts, sameAsBefore, type Stage, setStage } from './stage.ts'
 
 const megabyte = 2 ** 20
 const health = { http: 'http://dave.lab:8080/health', timeout: '5s', interval: '300ms' }

@@ -1,7 +1,7 @@
 /** A host that isn't healthy after the switch goes back to what ran before, and says why. */
 import { before, type Test, test } from 'tap'
 import * as lab from '../lab/lab.mjs'
-import { type Stage, sameAsBefore, setStage } from './stage.ts'
+import { sameAsBefore, type Stage, setStage } from './stage.ts'
 
 const web = 'http://dave.lab:8080/health'
 /** Checks are tried until the window closes, so it is short. */

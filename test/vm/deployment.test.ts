@@ -1,6 +1,6 @@
 /** The main job on the machine that it is for: 64-bit ARM with 1 GB, built elsewhere, booted by U-Boot. */
 import { before, type Test, test } from 'tap'
-import { type Stage, sameAsBefore } from '../scenarios/stage.ts'
+import { sameAsBefore, type Stage } from '../scenarios/stage.ts'
 import { megabytes, powerCycle, setVirtualStage, watchMemory } from './stage.ts'
 
 let stage: Stage

@@ -3,7 +3,7 @@ import { before, type Test, test } from 'tap'
 import * as lab from '../lab/lab.mjs'
 import { eventually } from '../scenarios/eventually.ts'
 import { gate } from '../scenarios/gate.ts'
-import { type Facts, type Stage, sameAsBefore } from '../scenarios/stage.ts'
+import { type Facts, sameAsBefore, type Stage } from '../scenarios/stage.ts'
 import { consoleLines, printed, setVirtualStage } from './stage.ts'
 
 let stage: Stage

@@ -1,6 +1,6 @@
 /** Reboots on a PC with UEFI and systemd-boot, which can try an entry once. */
 import { before, type Test, test } from 'tap'
-import { type Stage, sameAsBefore } from '../scenarios/stage.ts'
+import { sameAsBefore, type Stage } from '../scenarios/stage.ts'
 import { consoleLines, powerCycle, setVirtualStage } from './stage.ts'
 
 let stage: Stage

@@ -1,7 +1,7 @@
 /** Patches from the machine that has both the new paths and their bases. */
 import type { Machine } from '../../machine/machine.ts'
-import { WireReader } from '../../nix/protocol/wire-reader.ts'
 import type { StorePath } from '../../nix/store-path.ts'
+import { WireReader } from '../../nix/protocol/wire-reader.ts'
 import { Problem } from '../../problem.ts'
 import { anchorsScript } from './anchors-script.ts'
 import type { Pair } from './bases.ts'

@@ -1,8 +1,8 @@
 /** A host whose keys are looked after: the login, and the service as the inventory has it. */
 import { nixbuildAccount } from '../../builders/nixbuild.ts'
 import type { Host, Inventory } from '../../inventory/inventory.ts'
-import { lockKeys } from '../../keys/lock.ts'
 import { managedLogins } from '../../keys/login.ts'
+import { lockKeys } from '../../keys/lock.ts'
 import type { Asking } from '../../keys/program.ts'
 import { nixbuildHostKey } from '../../nix/nixbuild.ts'
 import { type Seen, see } from '../status.ts'

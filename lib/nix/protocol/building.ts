@@ -6,8 +6,8 @@ import { operation } from './operations.ts'
 import { storePathFrom } from './path-info.ts'
 import { allOutputs, queryDerivationOutputMap } from './queries.ts'
 import { DaemonError, untilAnswer, withoutColours } from './said.ts'
-import { integer, strings } from './wire.ts'
 import { NotUnderstood, type WireReader } from './wire-reader.ts'
+import { integer, strings } from './wire.ts'
 
 type OnEvent = (event: NixEvent) => void
 

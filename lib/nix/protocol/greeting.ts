@@ -3,8 +3,8 @@ import { Problem } from '../../problem.ts'
 import type { Connection } from './connection.ts'
 import { greeting, newest, oldest } from './operations.ts'
 import { untilAnswer } from './said.ts'
-import { integer, strings } from './wire.ts'
 import { EndOfStream, NotUnderstood } from './wire-reader.ts'
+import { integer, strings } from './wire.ts'
 
 export interface Introduction {
   /** the daemon's own version (`2.26.3`), empty before protocol 1.33 */
