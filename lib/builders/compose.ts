@@ -36,11 +36,8 @@ export function builderOf(name: string, { evaluator, store, clock }: BuilderPart
   }
 
   async function load(signal: AbortSignal): Promise<Load> {
-    const [ofEvaluator, open] = await Promise.all([
-      evaluator.load(signal),
-      isOwnStore ? undefined : store.openStore(signal),
-    ])
-    open?.close()
+    const opening = isOwnStore ? undefined : store.openStore(signal)
+    const [ofEvaluator] = await Promise.all([evaluator.load(signal), opening?.then((open) => open.close())])
     return ofEvaluator
   }
 

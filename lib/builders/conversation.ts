@@ -47,7 +47,7 @@ export class Conversation {
   readonly #log: EvaluationLog
   readonly #signal: AbortSignal
 
-  private constructor(machine: Machine, channel: Channel, about: About & { overridden: boolean }) {
+  private constructor(machine: Machine, channel: Channel, about: About & { overridden: readonly string[] }) {
     this.#machine = machine
     this.#channel = channel
     this.#lines = new Lines(channel.stdout)
@@ -63,7 +63,9 @@ export class Conversation {
     const channel = await machine.open({ argv: ['sh', '-c', evaluationScript, 'deploy', ...args] }, about.signal)
     const conversation = new Conversation(machine, channel, {
       ...about,
-      overridden: sources.some(([input, kind]) => input !== '-' && kind !== 'submodule' && kind !== 'fetched'),
+      overridden: sources.flatMap(([input = '-', kind]) =>
+        input === '-' || kind === 'submodule' || kind === 'fetched' ? [] : [input],
+      ),
     })
     conversation.#say(firstQuestion)
     try {
@@ -83,7 +85,7 @@ export class Conversation {
       const line = await this.#next()
       const exit = /^exit (\d+)$/.exec(line)
       if (exit) {
-        const errors = await this.#log.errors()
+        const errors = withSignal(await this.#log.errors(), Number(exit[1]), this.#machine.name)
         return { json: exit[1] === '0' ? json : '', errors, builds: this.#log.buildsIn(errors), availableBytes }
       }
       const memory = /^memory (\d+)$/.exec(line)?.[1]
@@ -160,6 +162,13 @@ export class Conversation {
     const { message, hints } = refusals[reason] ?? { message: reason, hints: [] }
     return new Problem(`${this.#machine.name} ${message}`, { stage: 'evaluate', hints, detail })
   }
+}
+
+/** What a shell says of a command that a signal has ended is 128 and its number; 9 is the kernel's, when memory is gone. */
+const withSignal = (errors: string, code: number, name: string): string => {
+  if (code <= 128) return errors
+  const why = code === 137 ? `: has ${name} run out of memory?` : ''
+  return [errors, `nix was ended by signal ${code - 128}${why}`].filter((part) => part !== '').join('\n')
 }
 
 const refusals: Record<string, { message: string; hints: string[] }> = {

@@ -12,15 +12,15 @@ export class EvaluationLog {
   readonly #events: BuilderEvents
   readonly #activities: Activities
   readonly #warned = new Set<string>()
-  readonly #overridden: boolean
+  readonly #overridden: readonly string[]
   #partial = ''
   #errors: string[] = []
   #answers: string[] = []
   #waiting: (() => void)[] = []
   #over = false
 
-  /** `overridden`: some inputs are given from outside the lock file. `builder`: its name. */
-  constructor(channel: Channel, events: BuilderEvents, about: { overridden: boolean; builder: string }) {
+  /** `overridden`: the inputs that are given from outside the lock file. `builder`: its name. */
+  constructor(channel: Channel, events: BuilderEvents, about: { overridden: readonly string[]; builder: string }) {
     this.#events = events
     this.#overridden = about.overridden
     this.#activities = new Activities({
@@ -79,13 +79,25 @@ export class EvaluationLog {
     this.#warned.add(plain)
     const [first = '', ...rest] = plain.split('\n')
     if (!first.startsWith('not writing modified lock file')) this.#events.warning(plain)
-    // That an override is not in the lock file is what was asked for.
-    else if (!this.#overridden) this.#events.warning([incompleteLock, ...rest].join('\n'))
+    else {
+      const changes = rest.length > 0 ? changesOf(rest, this.#overridden) : this.#overridden.length > 0 ? [] : ['']
+      if (changes.length > 0) this.#events.warning([incompleteLock, ...changes].join('\n').trimEnd())
+    }
   }
 
   #wake(): void {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
+}
+
+/** Each begins with `• Added input 'x':`. That an override is not in the lock file is what was asked for. */
+function changesOf(lines: readonly string[], overridden: readonly string[]): string[] {
+  let isAsked = false
+  return lines.filter((line) => {
+    const input = /^• .*\binput '([^'/]*)/.exec(line)?.[1]
+    if (input !== undefined) isAsked = overridden.includes(input)
+    return !isAsked
+  })
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour is made of

@@ -25,7 +25,7 @@ export async function fetchHints(
   signal: AbortSignal,
 ): Promise<string[]> {
   if (
-    !/program 'git' failed|Cannot find Git revision|Could not read from remote|Permission denied \(publickey/.test(
+    !/program 'git' failed|Cannot find Git revision|Could not read from remote|Permission denied \(publickey|[Ff]ailed to fetch git repository/.test(
       errors,
     )
   ) {

@@ -4,6 +4,7 @@
  */
 import { nixbuildKeyCommands } from '../inventory/builders.ts'
 import type { Inventory, StoreSpec } from '../inventory/inventory.ts'
+import { quotePosix } from '../machine/command.ts'
 import type { Login } from '../machine/machine.ts'
 import { shortName } from '../nix/activity.ts'
 import { nixbuildHost, nixbuildHostKey, nixbuildTokenCommand } from '../nix/nixbuild.ts'
@@ -60,11 +61,15 @@ export function nixbuildAccount(builders: Inventory['builders']): StoreSpec {
 export function whatNixbuildWants(refusal: Problem, { token, identityFile }: StoreSpec): Problem {
   if (token !== undefined)
     return withTokenHints(new Problem('nixbuild.net does not accept the token', { kind: refusal.kind }))
-  const way = identityFile === undefined ? 'name it with identityFile' : `its public half is ${identityFile}.pub`
+  const make = 'ssh-keygen -t ed25519'
+  const way =
+    identityFile === undefined
+      ? `${make}, and name it with identityFile`
+      : `${make} -f ${quotePosix(identityFile)}; its public half is ${identityFile}.pub`
   return new Problem('nixbuild.net knows none of the keys that were offered', {
     ...partsOf(refusal),
     hints: [
-      `it takes Ed25519 keys of an account (https://nixbuild.net): make one with ssh-keygen -t ed25519, and ${way}`,
+      `it takes Ed25519 keys of an account (https://nixbuild.net): make one with ${way}`,
       `have it added with a key that the account has: ssh ${nixbuildHost} shell, then: ssh-keys add ssh-ed25519 AAAA…`,
     ],
   })

@@ -59,13 +59,17 @@ export async function connectToStore(
   signal: AbortSignal,
 ): Promise<Machine> {
   const isNixbuild = spec.service === 'nixbuild.net'
-  const token = spec.token && (await secret(spec.token, secrets))
+  const token = spec.token && (await secret(spec.token, secrets).catch((error) => wantsToken(error, isNixbuild)))
   const login = loginOf(spec)
   try {
     return await network.connect(isNixbuild ? nixbuildLogin(login, spec, token) : login, signal)
   } catch (error) {
     throw isNixbuild && error instanceof NotLetIn ? whatNixbuildWants(error, spec) : error
   }
+}
+
+const wantsToken = (error: unknown, isNixbuild: boolean): never => {
+  throw isNixbuild && error instanceof Problem ? withTokenHints(error) : error
 }
 
 /** What it names. Rejects with a Problem. */

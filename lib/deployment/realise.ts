@@ -30,19 +30,19 @@ export async function evaluateHosts(
   tools: Tools,
 ): Promise<Each<Evaluation>> {
   const results: Each<Evaluation> = new Map()
+  const groups = await byBuilder(hosts, 'evaluate', tools, results)
   await Promise.all(
-    byBuilders(hosts).map(async ({ names, group }) => {
+    [...groups].map(async ([builder, group]) => {
       try {
         const configurations = [...new Set(group.map((host) => host.configuration))]
         const events = eventsOf('evaluate', group, tools)
-        const builder = await tools.builder(names, { events, signal: tools.signal })
         const evaluated = await builder.evaluate(configurations, options, events, tools.signal)
         for (const host of group) {
           const result = evaluated.configurations.get(host.configuration)
           results.set(host.name, checked(host, result, evaluated.revision ?? ''))
         }
       } catch (error) {
-        for (const host of group) results.set(host.name, ofBuilder(names, asProblem(error, host, 'evaluate')))
+        for (const host of group) results.set(host.name, ofBuilder([builder.name], asProblem(error, host, 'evaluate')))
       }
     }),
   )
@@ -105,38 +105,57 @@ async function askBuilders<Answer, Result>(
   { ask, result }: Question<Answer, Result>,
 ): Promise<Each<Result>> {
   const results: Each<Result> = new Map()
+  const wanted = new Map<string, Evaluation>()
+  for (const { name } of hosts) {
+    const evaluation = evaluations.get(name)
+    if (evaluation instanceof Problem) results.set(name, evaluation)
+    else if (evaluation) wanted.set(name, evaluation)
+  }
+  const building = hosts.filter((host) => wanted.has(host.name))
+  const groups = await byBuilder(building, 'build', tools, results)
   await Promise.all(
-    byBuilders(hosts).map(async ({ names, group }) => {
-      const wanted = new Map<string, Evaluation>()
-      for (const host of group) {
-        const evaluation = evaluations.get(host.name)
-        if (evaluation instanceof Problem) results.set(host.name, evaluation)
-        else if (evaluation) wanted.set(host.name, evaluation)
-      }
-      if (wanted.size === 0) return
-      const building = group.filter((host) => wanted.has(host.name))
+    [...groups].map(async ([builder, group]) => {
       try {
-        const events = eventsOf('build', building, tools)
-        const builder = await tools.builder(names, { events, signal: tools.signal })
-        const derivations = [...new Set([...wanted.values()].map((evaluation) => evaluation.derivation))]
-        const answers = await ask(builder, derivations, events)
-        for (const host of building) {
-          const evaluation = wanted.get(host.name) as Evaluation
-          const answer = answers.get(evaluation.derivation)
+        const events = eventsOf('build', group, tools)
+        const evaluation = (host: Host) => wanted.get(host.name) as Evaluation
+        const answers = await ask(builder, [...new Set(group.map((host) => evaluation(host).derivation))], events)
+        for (const host of group) {
+          const answer = answers.get(evaluation(host).derivation)
           const found: Answer | Problem = answer ?? new Problem('the builder said nothing of the build')
           const place = { host: host.name, stage: 'build' } as const
-          results.set(host.name, found instanceof Problem ? found.at(place) : result(found, evaluation, builder))
+          results.set(host.name, found instanceof Problem ? found.at(place) : result(found, evaluation(host), builder))
         }
       } catch (error) {
-        for (const host of building) results.set(host.name, ofBuilder(names, asProblem(error, host, 'build')))
+        for (const host of group) results.set(host.name, ofBuilder([builder.name], asProblem(error, host, 'build')))
       }
     }),
   )
   return results
 }
 
+/** By the builder that is chosen for them, each of which is asked once. What is wrong where none can be is a result. */
+async function byBuilder<Result>(
+  hosts: readonly Host[],
+  stage: Stage,
+  tools: Tools,
+  results: Each<Result>,
+): Promise<Map<Builder, Host[]>> {
+  const groups = new Map<Builder, Host[]>()
+  await Promise.all(
+    byNames(hosts).map(async ({ names, group }) => {
+      try {
+        const builder = await tools.builder(names, { events: eventsOf(stage, group, tools), signal: tools.signal })
+        groups.set(builder, [...(groups.get(builder) ?? []), ...group])
+      } catch (error) {
+        for (const host of group) results.set(host.name, ofBuilder(names, asProblem(error, host, stage)))
+      }
+    }),
+  )
+  return groups
+}
+
 /** Those that any of the same builders may build for. */
-function byBuilders(hosts: readonly Host[]): { names: readonly string[]; group: Host[] }[] {
+function byNames(hosts: readonly Host[]): { names: readonly string[]; group: Host[] }[] {
   const groups = new Map<string, Host[]>()
   for (const host of hosts) {
     const key = host.builders.join('\n')

@@ -7,6 +7,7 @@ import { Problem, partsOf } from '../problem.ts'
 import { activities } from './activity.ts'
 import type { Nar, NarSink, NarSource, NixEvent, PathInfo, Store } from './store.ts'
 import type { StorePath } from './store-path.ts'
+import { DaemonLost } from './worker-protocol.ts'
 
 export interface TransferProgress {
   readonly pathsDone: number
@@ -227,7 +228,9 @@ const asked = <Result>(end: End, work: (store: Store) => Promise<Result>): Promi
 function told(error: unknown, end: End, hints: readonly string[]): unknown {
   if (!(error instanceof Problem)) return error
   const { kind, detail } = error
-  return new Problem(`${end.name}: ${error.message}`, { kind, detail, hints: [...error.hints, ...hints], cause: error })
+  // Whoever can go on with another connection has to know that this one is gone.
+  const Kept = error instanceof DaemonLost ? DaemonLost : Problem
+  return new Kept(`${end.name}: ${error.message}`, { kind, detail, hints: [...error.hints, ...hints], cause: error })
 }
 
 /** Where it comes from is not what a person asked to be reached: its loss is a failure like any other. */

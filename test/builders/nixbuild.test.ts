@@ -50,7 +50,10 @@ t.test('who is not let in is told what is missing, and how to get it', (t) => {
     detail: 'tried: no key',
   })
   const key = whatNixbuildWants(refusal, { ...spec, identityFile: '/home/me/.ssh/nixbuild' })
-  t.match(key.hints, [/ssh-keygen -t ed25519.*\/home\/me\/\.ssh\/nixbuild\.pub/, /ssh-keys add ssh-ed25519/])
+  t.match(key.hints, [
+    /ssh-keygen -t ed25519 -f \S*\/home\/me\/\.ssh\/nixbuild\S*; its public half is \/home\/me\/\.ssh\/nixbuild\.pub/,
+    /ssh-keys add ssh-ed25519/,
+  ])
   t.equal(key.hints.length, 2)
   t.match(key, { kind: 'unreachable', detail: 'tried: no key' })
   const token = whatNixbuildWants(refusal, { ...spec, token: { env: 'NIXBUILDNET_TOKEN' } })

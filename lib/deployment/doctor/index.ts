@@ -50,8 +50,9 @@ export const builderChecks: readonly DoctorCheck<BuilderSubject>[] = [
   ofMachine(sourcesRoom),
   buildSystems,
   ofMachine(storeRoom('collect garbage there: nix-collect-garbage')),
-  ofMachine(substituters({ none: 'none: everything is built there', hint: 'without it, more is built there' })),
+  // A clock that is wrong makes certificates fail.
   ofMachine(clock),
+  ofMachine(substituters({ none: 'none: everything is built there', hint: 'without it, more is built there' })),
 ]
 
 export const hostChecks: readonly DoctorCheck<HostSubject>[] = [
@@ -63,13 +64,13 @@ export const hostChecks: readonly DoctorCheck<HostSubject>[] = [
   bootFiles,
   ofMachine(storeRoom('make room: `deploy clean`')),
   bootRoom,
+  ofMachine(clock),
   ofMachine(
     substituters({
       none: 'none: everything is sent',
       hint: 'it is asked before each copy; `copy: { substitute: false }` in hosts.yaml leaves that away',
     }),
   ),
-  ofMachine(clock),
   standing,
   pendingReboot,
   failedUnits,

@@ -22,7 +22,7 @@ export async function greet(connection: Connection): Promise<Introduction> {
   connection.post(Buffer.concat([integer(greeting.client), integer(wireVersion(newest))]))
   await expectDaemon(connection)
   const theirs = await reader.integer()
-  if (theirs < wireVersion(oldest) || theirs >= wireVersion(0x100)) throw tooOld(theirs)
+  if (theirs < wireVersion(oldest) || theirs >= wireVersion(0x100)) throw notOurs(theirs)
   connection.minor = Math.min(theirs - wireVersion(0), newest)
   // We need none of the features that came after 1.38. The two zeros were a processor to run on and a reserve of space.
   const features = connection.minor >= 38 ? strings([]) : Buffer.alloc(0)
@@ -65,9 +65,9 @@ function notADaemon(printed: Buffer, errorOutput: string, cause: Error): Problem
   })
 }
 
-function tooOld(version: number): Problem {
+function notOurs(version: number): Problem {
   const found = `${version >> 8}.${version & 0xff}`
   return new Problem(`the Nix daemon speaks protocol ${found}, and we speak 1.${oldest} to 1.${newest}`, {
-    hints: ['Nix 2.5 or newer is needed there'],
+    hints: [version < wireVersion(oldest) ? 'Nix 2.5 or newer is needed there' : 'is there a newer version of deploy?'],
   })
 }
