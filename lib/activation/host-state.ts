@@ -126,15 +126,17 @@ function bootFilesOf(facts: ReadonlyMap<string, string[]>): HostState['bootFiles
 
 /** Asks a host for its state; one command. Rejects with a Problem when it can't be asked as root. */
 export async function probe(machine: Machine, program: HostProgram, signal?: AbortSignal): Promise<HostState> {
-  const options = { input: program, timeoutMs: 60_000, ...(signal && { signal }) }
+  // The first one after a boot reads all that the boot loader will load.
+  const options = { input: program, timeoutMs: 180_000, ...(signal && { signal }) }
   const finished = await machine.run(verbCommand('probe'), options)
   if (finished.code === 0 && /^end$/m.test(finished.stdout)) return parseHostState(finished.stdout)
   throw await whyNot(machine, finished)
 }
 
-/** Rewrites damaged boot files from the store; the next probe says whether that helped. */
-export async function repairBootFiles(machine: Machine, program: HostProgram, signal?: AbortSignal): Promise<void> {
-  await machine.run(verbCommand('repair-boot-files'), { input: program, ...(signal && { signal }) })
+/** Rewrites damaged boot files from the store. Resolves with those that are whole again; the next probe tells of the others. */
+export async function repairBootFiles(machine: Machine, program: HostProgram, signal?: AbortSignal): Promise<string[]> {
+  const { stdout } = await machine.run(verbCommand('repair-boot-files'), { input: program, ...(signal && { signal }) })
+  return readFacts(stdout).get('rewritten') ?? []
 }
 
 /**

@@ -46,6 +46,7 @@ export interface BuilderEvents {
 export interface BootFile {
   readonly path: string
   readonly size: number
+  readonly areDeviceTrees?: boolean
 }
 
 /** What a connection to a store has kept from the garbage collector is kept for as long as it is open. */

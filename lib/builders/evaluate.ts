@@ -192,11 +192,15 @@ async function inHalves(
 ): Promise<Named[]> {
   const middle = Math.ceil(configurations.length / 2)
   const results: Named[] = []
+  const failed: (readonly string[])[] = []
   for (const half of [configurations.slice(0, middle), configurations.slice(middle)]) {
     const answer = await ask(half)
     if (answer.json !== '' || half.length === 1) results.push(...half.map((name): Named => [name, read(name, answer)]))
-    else results.push(...(await inHalves(half, ask, read)))
+    else failed.push(half)
   }
+  // What is wrong with several is likely wrong with all of them.
+  if (failed.length === 2) for (const name of configurations) results.push([name, read(name, await ask([name]))])
+  else for (const half of failed) results.push(...(await inHalves(half, ask, read)))
   return results
 }
 

@@ -37,7 +37,7 @@ exec nix-store --serve`
 const bootFilesScript = `for part in kernel initrd; do
   [ ! -e "$1/$part" ] || echo "$(wc -c < "$1/$part")" "$(readlink -f "$1/$part")"
 done
-[ ! -d "$1/dtbs" ] || echo "$(($(du -sk "$1/dtbs/" | cut -f 1) * 1024))" "$(readlink -f "$1/dtbs")"`
+[ ! -d "$1/dtbs" ] || echo "$(($(du -sk "$1/dtbs/" | cut -f 1) * 1024))" "$(readlink -f "$1/dtbs")" device-trees`
 
 export function nixMachine({ name, connect, here, flake, inputs, ...parts }: NixMachineParts): NixMachine {
   const { machine, leave, close } = connectionBy(connect)
@@ -49,8 +49,9 @@ export function nixMachine({ name, connect, here, flake, inputs, ...parts }: Nix
     const { code, stdout } = await there.run({ argv: ['sh', '-c', bootFilesScript, 'sh', toplevel] }, { signal })
     if (code !== 0) return undefined
     return stdout.split('\n').flatMap((line) => {
-      const [, size, path] = /^ *(\d+) (\S+)$/.exec(line) ?? []
-      return size === undefined || path === undefined ? [] : [{ path, size: Number(size) }]
+      const [, size, path, kind] = /^ *(\d+) (\S+)( device-trees)?$/.exec(line) ?? []
+      if (size === undefined || path === undefined) return []
+      return [{ path, size: Number(size), areDeviceTrees: kind !== undefined }]
     })
   }
 

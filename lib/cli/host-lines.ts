@@ -2,6 +2,7 @@
 import type { HistoryEntry } from '../activation/history.ts'
 import type { HeldLock, HostState } from '../activation/host-state.ts'
 import type { KeptLog } from '../activation/kept-log.ts'
+import { namedFiles } from '../deployment/boot-files.ts'
 import type { Status } from '../deployment/status.ts'
 import { formatDuration } from '../format.ts'
 import { bad, good, type Line, quiet, strong } from '../screen/line.ts'
@@ -32,7 +33,7 @@ export function statusLines(name: string, state: Status, standing: string, now: 
     [fine ? good('✓') : '·', ` ${name}  ${generation}  ${shortSystem(running)}`],
     ['    ', fine ? quiet(standing) : standing],
     ...(rewritten.length > 0
-      ? [[`    was damaged, as after a power cut, and is written again: ${rewritten.join(', ')}`]]
+      ? [[`    was damaged, as after a power cut, and is written again: ${namedFiles(rewritten)}`]]
       : []),
     ...(lock ? lockLines(lock, now) : []),
     ...(agrees && booted === running

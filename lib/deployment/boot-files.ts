@@ -3,10 +3,13 @@ import { type HostState, probe, repairBootFiles } from '../activation/host-state
 import type { Machine } from '../machine/machine.ts'
 import type { Tools } from './tools.ts'
 
-/** What the host is like afterwards: what could not be mended is damaged still. `damaged`: what was. */
+/** What the host is like afterwards: what could not be mended is damaged still. `rewritten`: what is whole again. */
 export async function mendBootFiles(machine: Machine, state: HostState, tools: Pick<Tools, 'program' | 'signal'>) {
-  const damaged = state.damagedBootFiles
-  if (damaged.length === 0) return { state, damaged }
-  await repairBootFiles(machine, tools.program, tools.signal)
-  return { state: await probe(machine, tools.program, tools.signal), damaged }
+  if (state.damagedBootFiles.length === 0) return { state, rewritten: [] }
+  const rewritten = await repairBootFiles(machine, tools.program, tools.signal)
+  return { state: await probe(machine, tools.program, tools.signal), rewritten }
 }
+
+/** Device trees are many. */
+export const namedFiles = (files: readonly string[]): string =>
+  files.length > 3 ? `${files.slice(0, 2).join(', ')} and ${files.length - 2} more` : files.join(', ')

@@ -12,7 +12,7 @@ export function missingOnBoot(
 ): { readonly needed: number; readonly missing: number; readonly certain: boolean } | undefined {
   if (!bootFiles) return undefined
   // Only U-Boot is given the kernel's device trees; elsewhere the firmware has its own.
-  const isCopied = ({ path }: BootFile) => bootLoader === 'extlinux' || !path.endsWith('/dtbs')
+  const isCopied = ({ areDeviceTrees }: BootFile) => bootLoader === 'extlinux' || !areDeviceTrees
   const lacking = new Map(files.filter(isCopied).map(({ path, size }) => [nameOf(path), size]))
   for (const name of bootFiles.names) lacking.delete(name)
   const needed = [...lacking.values()].reduce((sum, size) => sum + size, 0)

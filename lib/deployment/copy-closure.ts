@@ -137,7 +137,7 @@ async function refuseFullBoot(
   const room = missingOnBoot(state, files ?? [])
   if (!room) return
   const free = formatBytes(state.bootFiles?.freeBytes ?? 0)
-  const text = `the new kernel and initrd need ${formatBytes(room.needed)} of /boot, which has room for ${free}: ${formatBytes(room.missing)} are missing`
+  const text = `the new kernel, initrd and device trees need ${formatBytes(room.needed)} of /boot, which has room for ${free}: ${formatBytes(room.missing)} are missing`
   if (!room.certain) tools.report({ kind: 'warning', host: host.name, text })
   else throw new Problem(text, { hints: [await whatCleaningFrees(place, 'boot')] })
 }

@@ -161,7 +161,7 @@ const endingHints = ({ end, advice }: TransactionResult): string[] => {
 
 /** The host knows nothing of the transaction any more, or never heard of it: what it runs now is the truth. */
 function lostEnding(
-  { result, isUnverified, hasBegun }: Extract<Transacted, { kind: 'ended' }>,
+  { result, isUnverified, hasActed }: Extract<Transacted, { kind: 'ended' }>,
   gathered: Gathered,
   before: string,
 ): Ending {
@@ -171,7 +171,7 @@ function lostEnding(
   if (running === before && !permanent) {
     if (restarted)
       return { kind: 'rolled back', reason: 'the host restarted before the new system was made permanent', running }
-    return hasBegun
+    return hasActed
       ? { kind: 'rolled back', reason: 'the host runs what it ran before, and has no record of why', running }
       : { kind: 'untouched', reason: 'contact was lost before the activation began', running }
   }

@@ -3,7 +3,7 @@ import { type HostState, probe } from '../activation/host-state.ts'
 import { recover } from '../activation/transaction.ts'
 import type { Host } from '../inventory/inventory.ts'
 import { Problem } from '../problem.ts'
-import { mendBootFiles } from './boot-files.ts'
+import { mendBootFiles, namedFiles } from './boot-files.ts'
 import { refuseUnfit } from './fitness.ts'
 import type { Session } from './session.ts'
 import type { Mode, Tools } from './tools.ts'
@@ -23,13 +23,16 @@ export async function preflight(host: Host, mode: Mode, session: Session, tools:
   }
   refuseUnfit(host, state)
   if (state.damagedBootFiles.length > 0) {
-    const damaged = `${state.damagedBootFiles.join(', ')}: damaged, as after a power cut`
+    const damaged = (files: readonly string[]) => `${namedFiles(files)}: damaged, as after a power cut`
     const warn = (text: string) => tools.report({ kind: 'warning', host: host.name, text })
-    if (mode === 'dry-activate') warn(`${damaged}; the next boot would fail, and a deployment rewrites it first`)
+    if (mode === 'dry-activate')
+      warn(`${damaged(state.damagedBootFiles)}; the next boot would fail, and a deployment rewrites it first`)
     else {
-      state = (await mendBootFiles(machine, state, tools)).state
+      const mended = await mendBootFiles(machine, state, tools)
+      state = mended.state
       if (state.damagedBootFiles.length > 0) throw unbootable(state.damagedBootFiles)
-      warn(`${damaged}; rewritten, or the next boot would have failed`)
+      if (mended.rewritten.length > 0)
+        warn(`${damaged(mended.rewritten)}; rewritten, or the next boot would have failed`)
     }
   }
   if (state.upgradeTimer) {
@@ -44,6 +47,9 @@ export const upgradesItself = {
 } as const
 
 const unbootable = (files: readonly string[]) =>
-  new Problem(`the next boot would fail: ${files.join(', ')} is damaged, and could not be rewritten`, {
-    hints: ['is the boot file system full or read-only? Do not restart the host before this is mended'],
+  new Problem(`the next boot would fail: ${namedFiles(files)} is damaged, and could not be rewritten`, {
+    hints: [
+      'is the boot file system full or read-only? Do not restart the host before this is mended',
+      'a kernel that is signed for Secure Boot is left to whoever signs it',
+    ],
   })

@@ -5,7 +5,7 @@ import { type KeptLog, readLog } from '../activation/kept-log.ts'
 import type { Host } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
 import { Problem } from '../problem.ts'
-import { mendBootFiles } from './boot-files.ts'
+import { mendBootFiles, namedFiles } from './boot-files.ts'
 import { asProblem } from './realise.ts'
 import { openSession } from './session.ts'
 import type { Tools } from './tools.ts'
@@ -38,9 +38,8 @@ export interface Status extends HostState {
 /** Boot files that are damaged are written again: nobody may restart the host before the next deployment would do it. */
 export const statusOf = (host: Host, tools: Tools): Promise<Seen<Status>> =>
   see(host, tools, async (machine) => {
-    const { state, damaged } = await mendBootFiles(machine, await probe(machine, tools.program, tools.signal), tools)
-    const rewrittenBootFiles = damaged.filter((file) => !state.damagedBootFiles.includes(file))
-    return { ...state, rewrittenBootFiles }
+    const { state, rewritten } = await mendBootFiles(machine, await probe(machine, tools.program, tools.signal), tools)
+    return { ...state, rewrittenBootFiles: rewritten }
   })
 
 export const historyOf = (host: Host, tools: Tools): Promise<Seen<HistoryEntry[]>> =>
@@ -73,7 +72,7 @@ export function standing(state: HostState): string {
     parts.push('the next boot runs another system than the profile holds')
   if (state.boot === 'unknown') parts.push(`what the next boot runs can't be read (boot loader ${state.bootLoader})`)
   if (state.damagedBootFiles.length > 0) {
-    const files = state.damagedBootFiles.join(', ')
+    const files = namedFiles(state.damagedBootFiles)
     parts.push(`the next boot would fail: ${files} is damaged: do not restart the host before it is whole`)
   }
   return parts.length === 0 ? 'running system, profile and boot default agree' : parts.join('; ')

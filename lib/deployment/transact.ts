@@ -23,8 +23,8 @@ export type Transacted =
       readonly explained?: boolean
       /** it rebooted into the new system, and was not told to keep it */
       readonly isUnverified?: boolean
-      /** the host told that it had begun */
-      readonly hasBegun?: boolean
+      /** the host told that it had begun to change something */
+      readonly hasActed?: boolean
     })
   /** contact was lost: the host goes back by itself until then, unless it had the confirmation already */
   | {
@@ -81,6 +81,7 @@ class Transaction {
   readonly #onGiveUp = () => this.#tooLate.abort()
   readonly #begun: Promise<void>
   #hasBegun = false
+  #hasActed = false
   #sent = false
   #confirmationSent = false
   #reboots = false
@@ -111,6 +112,7 @@ class Transaction {
       this.#back.abort()
       // Which of the words is the last one before contact is lost is a matter of chance.
       if (word === 'staging') this.#reboots = true
+      if (word !== 'ready') this.#hasActed = true
       if (word === 'rebooting' && reason) this.#triesOnce = true
       if (this.#reboots && word !== 'awaiting') this.#awaitBoot()
       if (this.#hasBegun) return
@@ -210,7 +212,7 @@ class Transaction {
 
   #settled(end: Followed | undefined, reason: string): Transacted {
     if (!end || end.kind === 'awaiting') return this.left(reason)
-    return { ...end, hasBegun: this.#hasBegun, isUnverified: this.#reboots && !this.#confirmationSent }
+    return { ...end, hasActed: this.#hasActed, isUnverified: this.#reboots && !this.#confirmationSent }
   }
 
   #beginOrFollow(machine: Machine): Promise<Followed> {

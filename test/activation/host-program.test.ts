@@ -263,27 +263,65 @@ t.test('the next line of the history is whole, whatever a power cut left of the 
 t.test('device trees are compared file by file, however the menu names them, and written again', async (t) => {
   const menu = (line: string) =>
     `DEFAULT a\nLABEL a\n  LINUX ../nixos/k\n  INITRD ../nixos/i\n  APPEND init=/nix/store/x/init\n  ${line}\n`
+  const trees = {
+    short: { broadcom: { 'pi.dtb': 'tr', 'other.dtb': 'other' }, 'by-hand.dtb': '' },
+    gone: undefined,
+  }
   for (const shell of shells)
-    for (const line of ['FDTDIR ../nixos/x-dtbs', 'FDT ../nixos/x-dtbs/broadcom/pi.dtb']) {
-      const here = t.testdir({
-        boot: {
-          extlinux: { 'extlinux.conf': menu(line) },
-          nixos: { k: 'kernel', i: 'initrd and secrets', 'x-dtbs': { broadcom: { 'pi.dtb': 'tr' }, 'left.dtb': '' } },
-        },
-        system: { kernel: 'kernel', initrd: 'initrd', dtbs: { broadcom: { 'pi.dtb': 'tree' } } },
-      })
-      const there = functions.replaceAll('/boot', `${here}/boot`)
-      const damaged = `default_entry | damaged_files ${here}/system`
-      t.equal(run(shell, `${there}\n${damaged}; true`), `dtbs ${here}/boot/nixos/x-dtbs\n`, shell)
-      t.equal(
-        run(shell, `${there}\ndefault_entry | repair_files ${here}/system 2> /dev/null; ${damaged}; true`),
-        '',
-        shell,
-      )
-      t.equal(readFileSync(`${here}/boot/nixos/x-dtbs/broadcom/pi.dtb`, 'utf8'), 'tree')
-      t.notOk(existsSync(`${here}/boot/nixos/x-dtbs/left.dtb`))
-    }
+    for (const line of ['FDTDIR ../nixos/x-dtbs', 'FDT ../nixos/x-dtbs/broadcom/pi.dtb'])
+      for (const [title, found] of Object.entries(trees)) {
+        const here = t.testdir({
+          boot: {
+            extlinux: { 'extlinux.conf': menu(line) },
+            nixos: { k: 'kernel', i: 'initrd and secrets', ...(found && { 'x-dtbs': found }) },
+          },
+          system: {
+            kernel: 'kernel',
+            initrd: 'initrd',
+            dtbs: { broadcom: { 'pi.dtb': 'tree', 'other.dtb': 'other' } },
+          },
+        })
+        const there = functions.replaceAll('/boot', `${here}/boot`)
+        const damaged = `default_entry | damaged_files ${here}/system`
+        const what = title === 'gone' && line.startsWith('FDTDIR') ? 'dtbs' : 'dtbs/broadcom/pi.dtb'
+        const file = what.replace('dtbs', `${here}/boot/nixos/x-dtbs`)
+        t.equal(run(shell, `${there}\n${damaged}; true`), `${what} ${file}\n`, `${title}, ${line}, ${shell}`)
+        const repair = `default_entry | repair_files ${here}/system 2> /dev/null`
+        t.equal(run(shell, `${there}\n${repair}; ${damaged}; true`), '', shell)
+        t.equal(readFileSync(`${here}/boot/nixos/x-dtbs/broadcom/pi.dtb`, 'utf8'), 'tree')
+        t.equal(existsSync(`${here}/boot/nixos/x-dtbs/by-hand.dtb`), title === 'short', 'what else is there stays')
+      }
 })
+
+t.test(
+  'a kernel that was signed is whole, unless it is short, and is never replaced by one without a signature',
+  async (t) => {
+    /** As far as it is looked at: where the PE header is, what kind it is, and the size of its signatures. */
+    const image = (signature: number) => {
+      const bytes = Buffer.alloc(1000, 'x')
+      bytes.writeUInt32LE(64, 60)
+      bytes.writeUInt16LE(0x20b, 64 + 24)
+      bytes.writeUInt32LE(signature, 64 + 172)
+      return Buffer.concat([bytes, Buffer.alloc(signature, 's')])
+    }
+    const cases: [title: string, inBoot: Buffer, damaged: boolean, afterwards: Buffer][] = [
+      ['as in the store', image(0), false, image(0)],
+      ['signed', image(200), false, image(200)],
+      ['signed, and short', image(200).subarray(0, 900), true, image(200).subarray(0, 900)],
+      ['short', image(0).subarray(0, 900), true, image(0)],
+      ['empty', Buffer.alloc(0), true, image(0)],
+    ]
+    for (const shell of shells)
+      for (const [title, inBoot, isDamaged, afterwards] of cases) {
+        const here = t.testdir({ kernel: inBoot, system: { kernel: image(0) } })
+        const entry = `echo "kernel ${here}/kernel"`
+        const said = run(shell, `${functions}\n${entry} | damaged_files ${here}/system; true`)
+        t.equal(said, isDamaged ? `kernel ${here}/kernel\n` : '', `${title}, ${shell}`)
+        run(shell, `${functions}\n${entry} | repair_files ${here}/system 2> /dev/null; true`)
+        t.ok(readFileSync(`${here}/kernel`).equals(afterwards), `${title} afterwards, ${shell}`)
+      }
+  },
+)
 
 t.test('a boot menu that is empty or full of zeros is damaged, and no other', async (t) => {
   const sound = 'DEFAULT a\nLABEL a\n'

@@ -177,7 +177,7 @@ test('without room on /boot for a new kernel nothing is copied, and it is said w
   t.match(outcome, { kind: 'untouched', sentBytes: 0, hints: [/^`deploy clean dave` would free about /] })
   t.match(
     outcome.reason,
-    /^the new kernel and initrd need 24\.\d MB of \/boot, which has room for .*: \d\d\.\d MB are missing$/,
+    /^the new kernel, initrd and device trees need 24\.\d MB of \/boot, which has room for .*: \d\d\.\d MB are missing$/,
   )
   t.equal(code, 1)
   sameAsBefore(t, was, await stage.facts('dave'))

@@ -65,7 +65,7 @@ default_entry() {
         awk 'toupper($1) == "LINUX" { print "kernel /boot/extlinux/" $2 }
              toupper($1) == "INITRD" { print "initrd /boot/extlinux/" $2 }
              toupper($1) == "FDTDIR" { print "dtbs /boot/extlinux/" $2 }
-             toupper($1) == "FDT" { split($2, part, "/"); print "dtbs /boot/extlinux/../" part[2] "/" part[3] }
+             toupper($1) == "FDT" { tree = $2; sub("^\\.\\./nixos/[^/]*/", "", tree); print "dtbs/" tree " /boot/extlinux/" $2 }
              toupper($1) == "APPEND" { $1 = ""; print "options" $0 }' |
         sed 's|/extlinux/\.\./|/|' ;;
     systemd-boot)
@@ -81,8 +81,10 @@ default_entry() {
 }
 
 # The toplevel that the next boot runs; `unknown` when this boot loader can't be read.
-boot_default() {
-  found=$(default_entry | sed -n 's|^options.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p' | head -n 1)
+boot_default() { default_entry | system_of_entry; }
+
+system_of_entry() { # the lines of an entry on standard input
+  found=$(sed -n 's|^options.*init=\(/nix/store/[^/ ]*\)/init.*|\1|p' | head -n 1)
   echo "${found:-unknown}"
 }
 
@@ -91,10 +93,32 @@ starts_with() { # FILE-IN-BOOT FILE-IN-STORE
   head -c "$(stat -L -c %s "$2")" "$1" 2> /dev/null | cmp -s - "$2"
 }
 
-# A directory of device trees is the store's, file by file. Without `diff` nobody can say.
+# A kernel that was signed for Secure Boot has another header, and the signature behind its end: all that can be told of it
+# is that it is not short.
 is_whole() { # FILE-IN-BOOT FILE-IN-STORE
-  if [ ! -d "$2" ]; then starts_with "$1" "$2"; return; fi
-  ! command -v diff > /dev/null || diff -rq "$2/" "$1/" > /dev/null 2>&1
+  if [ -d "$2" ]; then [ -d "$1" ]
+  else starts_with "$1" "$2" || { is_signed "$1" && [ "$(stat -c %s "$1")" -ge "$(stat -L -c %s "$2")" ]; }; fi
+}
+
+number_at() { od -An -tu4 "-j$2" -N4 "$1" 2> /dev/null | tr -d ' '; } # FILE OFFSET
+
+# The header of a PE file (a kernel with an EFI stub) has the size of its signatures: entry 4 of the data directories.
+is_signed() { # FILE
+  header=$(number_at "$1" 60)
+  [ "${header:-0}" -gt 0 ] && [ "$header" -lt 100000000 ] || return 1
+  case $(od -An -tu2 "-j$((header + 24))" -N2 "$1" 2> /dev/null | tr -d ' ') in
+    523) size=$(number_at "$1" $((header + 172))) ;;
+    267) size=$(number_at "$1" $((header + 156))) ;;
+    *) return 1 ;;
+  esac
+  [ "${size:-0}" -gt 0 ]
+}
+
+has_secure_boot() {
+  for variable in /sys/firmware/efi/efivars/SecureBoot-*; do
+    [ ! -e "$variable" ] || [ "$(od -An -tu1 -j4 -N1 "$variable" 2> /dev/null | tr -d ' ')" != 1 ] || return 0
+  done
+  return 1
 }
 
 # What the loader's own script appends to an initrd: without it, a host may be unable to open its disk.
@@ -145,23 +169,26 @@ repair_menu() {
   damaged_menu | while read -r _ file; do
     case $file in */loader/entries/*) rm -f "$file" ;; esac
   done
-  NIXOS_NO_CHECK=1 NIXOS_INSTALL_BOOTLOADER=0 timeout 300 "$(profile_system)/bin/switch-to-configuration" boot >&2
+  env -u NIX_REMOTE NIXOS_NO_CHECK=1 NIXOS_INSTALL_BOOTLOADER=0 timeout 300 "$(profile_system)/bin/switch-to-configuration" boot >&2
   sync_file_system /boot
 }
 
-# A directory is no file to be renamed over.
-put_in_place() { # FROM TO
-  [ ! -d "$2" ] || remove_part "$2"
-  mv -f "$1" "$2"
-}
-
-# The files that the next boot loads and that are not what the store has of its system: KEY FILE
-damaged_boot_files() { default_entry | damaged_files "$1"; } # TOPLEVEL
-
+# The files that the next boot loads and that are not what the store has of its system: KEY FILE.
+# KEY is also the file's path in the system.
 damaged_files() { # TOPLEVEL, the lines of its entry on standard input
   while read -r key file; do
-    case $key in kernel | initrd | dtbs) ;; *) continue ;; esac
-    [ ! -e "$1/$key" ] || is_whole "$file" "$1/$key" || echo "$key $file"
+    case $key in kernel | initrd | dtbs | dtbs/*) ;; *) continue ;; esac
+    [ -e "$1/$key" ] || continue
+    if ! is_whole "$file" "$1/$key"; then echo "$key $file"
+    elif [ "$key" = dtbs ]; then damaged_trees "$1" "$file"; fi
+  done
+}
+
+# There are a thousand and more, so they are first compared all at once. What else lies beside them is nobody's damage.
+damaged_trees() { # TOPLEVEL DIRECTORY-IN-BOOT
+  command -v diff > /dev/null && ! diff -rq "$1/dtbs/" "$2/" > /dev/null 2>&1 || return 0
+  (cd "$1/dtbs/" && find -L . -type f) | sed 's|^\./||' | while read -r name; do
+    cmp -s "$2/$name" "$1/dtbs/$name" || echo "dtbs/$name $2/$name"
   done
 }
 
@@ -189,19 +216,21 @@ clear_boot_leftovers() { # FILE-WITH-THE-BOOT-FILES-BEFORE
 # Compares kernel, initrd and device trees that the next boot loads with the store, and rewrites a file that differs:
 # after a power cut they can be short, and the loader's own script skips files that exist. Prints what stays wrong.
 check_boot_files() { # TOPLEVEL
-  # A menu that names another system has that system's files.
-  [ "$(boot_default)" = "$1" ] || return 0
-  still_damaged=$(default_entry | repair_files "$1")
+  # Read once: the files are those of the menu that names this system, and of no other that is written meanwhile.
+  entry=$(default_entry)
+  [ "$(printf '%s\n' "$entry" | system_of_entry)" = "$1" ] || return 0
+  still_damaged=$(printf '%s\n' "$entry" | repair_files "$1")
   if [ -z "$still_damaged" ]; then note_boot_checked "$1"; else echo "$still_damaged"; fi
 }
 
-# Rewrites what differs, and prints what stays wrong.
+# Rewrites what differs, and prints what stays wrong. Nobody here could sign a kernel anew.
 repair_files() { # TOPLEVEL, the lines of its entry on standard input
   damaged_files "$1" | while read -r key file; do
+    if [ "$key" = kernel ] && { is_signed "$file" || has_secure_boot; }; then echo "$file"; continue; fi
     echo "rewriting $file: it differs from $1/$key" >&2
     remove_part "$file.deploy"
-    cp -rL "$1/$key" "$file.deploy" && add_initrd_secrets "$1" "$key" "$file.deploy" && sync_file_system "$file.deploy" &&
-      put_in_place "$file.deploy" "$file" && sync_file_system "$file"
+    mkdir -p "${file%/*}" && cp -rL "$1/$key" "$file.deploy" && add_initrd_secrets "$1" "$key" "$file.deploy" &&
+      sync_file_system "$file.deploy" && mv -f "$file.deploy" "$file" && sync_file_system "$file"
     is_whole "$file" "$1/$key" || { remove_part "$file.deploy"; echo "$file"; }
   done
 }
@@ -217,16 +246,25 @@ note_boot_checked() { # TOPLEVEL
 unchecked_boot_files() {
   [ "$(id -u)" = 0 ] && [ -z "$(lock_holder)" ] || return 0
   damaged_menu | cut -d ' ' -f 2-
-  next=$(boot_default)
+  entry=$(default_entry)
+  next=$(printf '%s\n' "$entry" | system_of_entry)
   [ "$next" != unknown ] || return 0
   [ "$(cat "$run_directory/boot-checked" 2> /dev/null)" != "$next" ] || return 0
-  damaged=$(damaged_boot_files "$next")
+  damaged=$(printf '%s\n' "$entry" | damaged_files "$next")
   if [ -z "$damaged" ]; then note_boot_checked "$next"; else echo "$damaged" | cut -d ' ' -f 2-; fi
 }
 
-# Nobody begins a deployment meanwhile.
+# Nobody begins a deployment meanwhile, and no other switch writes the menu. Says what is whole again: rewritten FILE
 repair_boot_files() {
-  enter_mutex || exit 0
-  [ -n "$(lock_holder)" ] || { repair_menu; check_boot_files "$(boot_default)" > /dev/null; }
+  enter_mutex 300 || exit 0
+  [ -z "$(lock_holder)" ] || { leave_mutex; return; }
+  damaged=$(unchecked_boot_files)
+  repair_menu
+  keep_switch_lock
+  (flock -w 60 7 && check_boot_files "$(boot_default)" > /dev/null) 7>> "$switch_lock"
+  left=$(unchecked_boot_files)
+  printf '%s\n' "$damaged" | while read -r file; do
+    [ -z "$file" ] || printf '%s\n' "$left" | grep -qxF "$file" || echo "rewritten $file"
+  done
   leave_mutex
 }

@@ -46,11 +46,11 @@ is_alive() { # ID
 }
 
 # Whoever looks at the lock in order to change it holds the mutex meanwhile; it goes away with its process.
-enter_mutex() {
+enter_mutex() { # SECONDS to wait for it; 10 when left out
   mkdir -p -m 700 "$run_directory"
   [ ! -d "$run_directory/mutex" ] || rm -rf "$run_directory/mutex"
   exec 9> "$run_directory/mutex"
-  flock -w 10 9
+  flock -w "${1:-10}" 9
 }
 leave_mutex() { exec 9>&-; }
 

@@ -7,7 +7,7 @@ run_switch() { # SYSTEM ACTION LIMIT-IN-CENTISECONDS
   end=$(($(uptime_cs) + $3))
   echo "$1/bin/switch-to-configuration $2" >> "$here/log"
   # A session of its own, so that all of it can be ended at once; none of our descriptors but the log.
-  setsid /bin/sh -c '"$0" "$1"; echo $? > "$2.new"; mv -f "$2.new" "$2"' "$1/bin/switch-to-configuration" "$2" "$here/switch-exit" \
+  setsid env -u NIX_REMOTE /bin/sh -c '"$0" "$1"; echo $? > "$2.new"; mv -f "$2.new" "$2"' "$1/bin/switch-to-configuration" "$2" "$here/switch-exit" \
     < /dev/null >> "$here/log" 2>&1 8>&- 9>&- &
   switch_pid=$!
   switch_exit=
@@ -78,7 +78,7 @@ filter_switch_lists() { # SYSTEM
 # Older releases don't know the action `check`: their usage, which lists the actions, doesn't name it.
 pre_switch_check() { # SYSTEM
   switch_is_free 10 || refuse failed "another switch-to-configuration runs on the host"
-  output=$(timeout 60 "$1/bin/switch-to-configuration" check 2>&1) && return 0
+  output=$(env -u NIX_REMOTE timeout 60 "$1/bin/switch-to-configuration" check 2>&1) && return 0
   case $? in 124 | 137) refuse failed "its pre-switch checks took longer than 60 s" ;; esac
   case $output in
     *'|check'* | *'[check'* | *'check:'*) ;;

@@ -46,7 +46,7 @@ begin() { # ID; the request and this program are in its directory
   here=$run_directory/$id
   . "$here/request"
   consists_of "$assignment" "$(cat "$here/request")" || refuse failed "the request can't be read back"
-  enter_mutex || refuse locked "another deployment is just beginning"
+  enter_mutex || refuse locked "somebody else, who is just beginning,"
   take_lock "$id" || { holder=$(lock_holder); refuse locked "$(describe_lock | sed -n 's/^lock-holder //p')"; }
   old=$(running_system)
   old_boot=$(boot_default)

@@ -19,7 +19,7 @@ would_free_of_boot() { # NUMBER..
   [ -n "$directory" ] || return 0
   needed=$(generations | while read -r number _ system; do
     case " $* " in *" $number "*) continue ;; esac
-    for file in "$system"/kernel "$system"/initrd "$system"/dtbs "$system"/specialisation/*/kernel "$system"/specialisation/*/initrd; do
+    for file in "$system"/kernel "$system"/initrd "$system"/dtbs "$system"/specialisation/*/kernel "$system"/specialisation/*/initrd "$system"/specialisation/*/dtbs; do
       [ ! -e "$file" ] || readlink -f "$file" | sed 's|^/nix/store/||; s|/|-|g'
     done
   done)
@@ -52,7 +52,7 @@ begin_clean() { # ID; the request and this program are in its directory
   here=$run_directory/$id
   . "$here/request"
   consists_of "$assignment" "$(cat "$here/request")" || refuse failed "the request can't be read back"
-  enter_mutex || refuse locked "another deployment is just beginning"
+  enter_mutex || refuse locked "somebody else, who is just beginning,"
   take_lock "$id" || refuse locked "$(request_field "$(directory_of "$(lock_holder)")/request" holder_name)"
   old=$(running_system)
   [ "$old $(profile_generation) $(boot_default)" = "$expected" ] || refuse changed "the host was switched since it was looked at"

@@ -13,7 +13,8 @@ probe() {
   echo "boot $(boot_default)"
   echo "boot-loader $(boot_loader)"
   echo "boot-id $(boot_id)"
-  [ -w "${system_profile%/*}" ] || echo "read-only ${system_profile%/*}"
+  # Of somebody who isn't root it would tell nothing.
+  [ "$(id -u)" != 0 ] || [ ! -d "${system_profile%/*}" ] || [ -w "${system_profile%/*}" ] || echo "read-only ${system_profile%/*}"
   echo "free-store $(free_bytes /nix/store)"
   directory=$(boot_files_directory)
   if [ -n "$directory" ]; then
@@ -62,6 +63,6 @@ recover() { # ID
 history() { cat "$state_directory/history" 2> /dev/null || true; }
 
 dry_activate() { # SYSTEM SECONDS
-  timeout "$2" "$1/bin/switch-to-configuration" dry-activate 2>&1
+  env -u NIX_REMOTE timeout "$2" "$1/bin/switch-to-configuration" dry-activate 2>&1
   echo "exit $?"
 }

@@ -3,8 +3,10 @@
 
 doctor() {
   note_boot_checked() { :; }
-  echo "boot-needs $(stat -L -c %s /run/current-system/kernel /run/current-system/initrd 2> /dev/null |
-    awk '{ sum += $1 } END { printf "%.0f\n", sum }')"
+  trees=
+  [ "$(boot_loader)" != extlinux ] || [ ! -d /run/current-system/dtbs ] || trees=/run/current-system/dtbs/
+  echo "boot-needs $(du -skL /run/current-system/kernel /run/current-system/initrd $trees 2> /dev/null |
+    awk '{ sum += $1 } END { printf "%.0f\n", sum * 1024 }')"
   failed=$(systemctl list-units --state=failed --no-legend --plain 2> /dev/null | awk '{ print $1 }')
   # shellcheck disable=SC2086 # a word for each unit
   [ -z "$failed" ] || systemctl show --property=Id --property=StateChangeTimestampMonotonic $failed |

@@ -1,3 +1,4 @@
+import { namedFiles } from '../../boot-files.ts'
 import { careful, type DoctorCheck } from '../finding.ts'
 import type { HostSubject } from '../subject.ts'
 
@@ -7,7 +8,7 @@ export const bootFiles: DoctorCheck<HostSubject> = {
   look({ facts: { state } }) {
     if (state.damagedBootFiles.length === 0) return undefined
     return careful(
-      `the next boot would fail: ${state.damagedBootFiles.join(', ')} is damaged`,
+      `the next boot would fail: ${namedFiles(state.damagedBootFiles)} is damaged`,
       'do not restart the host: any deployment rewrites it first, even one that changes nothing else',
     )
   },
