@@ -21,7 +21,7 @@ t.test('a lock file that does not fit is told of, but for the inputs that were a
   const added = "• Added input 'nixpkgs':\n    'github:NixOS/nixpkgs/abc' (2026-01-01)"
   const asked =
     "• Updated input 'private':\n    'github:me/private/abc'\n  → 'path:/x'\n• Added input 'private/deep':\n    'path:/y'"
-  t.match(warnings([], `${first}\n${added}\n${asked}`)[0], /nix flake lock.*\n• Added input 'nixpkgs'[^]*deep/)
+  t.match(warnings([], `${first}\n${added}\n${asked}`)[0], /nix flake lock.*\n• Added input 'nixpkgs'(?:.|\n)*deep/)
   t.match(warnings(['private'], `${first}\n${asked}\n${added}`), [
     /nix flake lock.*\n• Added input 'nixpkgs':\n {4}'github:[^\n]*$/,
   ])
