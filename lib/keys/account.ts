@@ -7,7 +7,12 @@ import type { Acceptance } from './findings.ts'
 /** A line of the service's language. The key is its type and body. */
 export function commandFor(template: string, publicKey: string): string {
   const [type = '', body = '', comment = ''] = publicKey.split(' ')
-  return template.replaceAll('{key}', `${type} ${body}`).replaceAll('{comment}', comment).trim()
+  // The host says what the comment is, and it could be an option.
+  const plain = /^[\w.:@][\w.:@-]*$/.test(comment) ? comment : ''
+  return template
+    .replaceAll('{key}', () => `${type} ${body}`)
+    .replaceAll('{comment}', () => plain)
+    .trim()
 }
 
 export interface AccountAccess {

@@ -40,7 +40,8 @@ export function findingsOf(host: string, key: AccountKey, { port }: { port: numb
   if (form === 'missing' && key.kind === 'token') {
     return [found(form, 'there is no token: none was brought there since the host started')]
   }
-  if (form === 'missing' && key.rotating === undefined) return [found(form, forms[form])]
+  // Whatever was being changed: there is no key until another one is made.
+  if (form === 'missing') return [found(form, forms[form])]
   const findings: Finding[] = []
   if (key.rotating) {
     findings.push(found('rotating', 'a change of the key was interrupted', `deploy keys rotate ${host}`))
@@ -52,7 +53,7 @@ export function findingsOf(host: string, key: AccountKey, { port }: { port: numb
   if (key.link === undefined && key.mode !== undefined && !/00$/.test(key.mode)) {
     findings.push(found('mode', `${file} has mode ${key.mode}: ${othersMayRead[key.kind]}`))
   }
-  if (form !== 'ok' && form !== 'missing' && !(form === 'unreadable' && findings.length > 0)) {
+  if (form !== 'ok' && !(form === 'unreadable' && findings.length > 0)) {
     findings.push(found(form, forms[form]))
   }
   if (key.isVolatile) {
@@ -97,7 +98,7 @@ function unnamedKey({ account, file, ssh }: AccountKey): Reason | undefined {
     return { code: 'not-named', text: `ssh as ${account} logs in to ${nixbuildHost} with a token, and with no key` }
   }
   if (ssh.identities.includes(file)) {
-    if (ssh.identitiesOnly) return undefined
+    if (ssh.identitiesOnly && ssh.identities[0] === file) return undefined
     return { code: 'other-identities', text: `ssh as ${account} offers other keys before this one` }
   }
   const [alias] = ssh.aliases

@@ -33,18 +33,20 @@ export const verbCommand = (verb: string, ...words: readonly string[]): Command 
 })
 
 /** How long one verb may take; those that ask the service for several accounts take longest. */
-const patienceMs = 10 * 60_000
+const longMs = 10 * 60_000
 
 /** A login, and what is run there. */
 export interface Asking {
   readonly machine: Machine
   readonly program: KeysProgram
   readonly signal: AbortSignal
+  /** for one verb; ten minutes when left out */
+  readonly patienceMs?: number
 }
 
 /** One verb, to its end. Rejects with a Problem. */
 export async function askHost(
-  { machine, program, signal }: Asking,
+  { machine, program, signal, patienceMs = longMs }: Asking,
   verb: string,
   ...words: readonly string[]
 ): Promise<Answer> {

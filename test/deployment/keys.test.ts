@@ -41,8 +41,8 @@ function place(t: Test, nixbuildKeys: readonly string[] = ['root'], token?: () =
   const state = (name: string) => join(root, name)
   const key = join(root, '.ssh/nixbuild')
   mkdirSync(join(root, '.ssh'))
-  const makeKey = (file: string, passphrase = '') =>
-    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', passphrase, '-C', 'dave:root:2026-11-26', '-f', file])
+  const makeKey = (file: string, passphrase = '', comment = 'dave:root:2026-11-26') =>
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', passphrase, '-C', comment, '-f', file])
   makeKey(key)
   rmSync(`${key}.pub`)
   const known = () =>
@@ -131,7 +131,7 @@ verify_build() {
     unset: (name: string) => rmSync(state(name), { force: true }),
     files: () => readdirSync(join(root, '.ssh')).filter((name) => /^nixbuild/.test(name) && !/\.pub$/.test(name)),
     install: () => tell(installKeys(host, { waitMs: 0 }, tools)),
-    rotate: () => tell(rotateKeys(host, { waitMs: 0, maxAgeMs: undefined }, tools)),
+    rotate: (maxAgeMs?: number) => tell(rotateKeys(host, { waitMs: 0, maxAgeMs }, tools)),
     /** what a deployment says, and what the doctor finds */
     warn: async () => {
       const machine = localMachine({ name: 'dave', elevation: 'none' })
@@ -162,6 +162,22 @@ t.test('a key is changed, and then nothing is left of the old one', async (t) =>
   t.match(await rotate(), { couldNot: [], verified: [{ works: true }] })
   t.not(bodyOf(key), before)
   t.same([known(), files()], [[bodyOf(key)], ['nixbuild']])
+})
+
+t.test('with an age, what is younger stays; what has no date is old', async (t) => {
+  const hours = 3_600_000
+  const { key, rotate } = place(t)
+  const before = bodyOf(key)
+  t.match(await rotate(90 * 24 * hours), { did: [], couldNot: [] }, 'it was made the day before')
+  t.equal(bodyOf(key), before)
+  t.match(await rotate(12 * hours), { couldNot: [], verified: [{ works: true }] })
+  t.not(bodyOf(key), before)
+
+  const undated = place(t)
+  rmSync(undated.key)
+  undated.makeKey(undated.key, '', 'dave:root:once')
+  undated.remember(bodyOf(undated.key))
+  t.match(await undated.rotate(90 * 24 * hours), { couldNot: [], verified: [{ works: true }] })
 })
 
 t.test('the public half beside the key is its own, wherever a rotation was interrupted', async (t) => {
@@ -297,7 +313,10 @@ t.test('a key that something else puts there stays in the account', async (t) =>
 })
 
 t.test('keys that were set aside are revoked with the others, each of them', async (t) => {
-  const { key, known, remember, install, revoke, files } = place(t)
+  const { key, known, remember, install, revoke, files, makeKey } = place(t)
+  rmSync(key)
+  makeKey(key)
+  remember(bodyOf(key))
   const lock = (file: string) => execFileSync('ssh-keygen', ['-q', '-p', '-P', '', '-N', 'secret', '-f', file])
   const bodies = [bodyOf(key)]
   for (const name of ['nixbuild.unusable', 'nixbuild.unusable.2']) {
@@ -310,6 +329,29 @@ t.test('keys that were set aside are revoked with the others, each of them', asy
   remember(...known(), 'AAAAanother')
   t.match(await revoke(), { couldNot: [] })
   t.same([known(), files()], [['AAAAanother'], []])
+})
+
+t.test('a key that was not made for this host may be used elsewhere: the account keeps it', async (t) => {
+  const brought = (t: Test, passphrase = '') => {
+    const here = place(t)
+    rmSync(here.key)
+    here.makeKey(here.key, passphrase, 'me@laptop')
+    return here
+  }
+  const { key, known, remember, rotate, files } = brought(t)
+  const old = bodyOf(key)
+  remember(old)
+  const rotated = await rotate()
+  const keepsIt = { text: /keeps the key "me@laptop"/, mend: new RegExp(`ssh-keys remove .*${old.slice(0, 20)}`) }
+  t.match(rotated, { couldNot: [keepsIt], verified: [{ works: true }] })
+  t.same([known().sort(), files()], [[old, bodyOf(key)].sort(), ['nixbuild']])
+  t.match(await rotate(), { couldNot: [] }, 'the next one is its own')
+  t.same(known().sort(), [old, bodyOf(key)].sort())
+
+  const other = brought(t)
+  other.remember(bodyOf(other.key))
+  t.match((await other.revoke()).couldNot, [keepsIt.text && { text: keepsIt.text }])
+  t.same([other.known(), other.files()], [[bodyOf(other.key)], ['nixbuild']])
 })
 
 t.test('an account that is no more is told, and stops no other one', async (t) => {

@@ -10,6 +10,7 @@ t.test('a line is made of a template and a public key', async (t) => {
   t.equal(commandFor('ssh-keys add {key} {comment}', key), 'ssh-keys add ssh-ed25519 AAAAC3Nz dave:root:2026-11-26')
   t.equal(commandFor('ssh-keys add {key} {comment}', 'ssh-ed25519 AAAA'), 'ssh-keys add ssh-ed25519 AAAA')
   t.equal(commandFor('keys rm {key}', key), 'keys rm ssh-ed25519 AAAAC3Nz')
+  t.equal(commandFor('add {key} {comment}', 'ssh-ed25519 AAAA --set-admin=true'), 'add ssh-ed25519 AAAA', 'no option')
 })
 
 /** A service: `api` exits as it is told to; its shell answers each line after a prompt, in whatever pieces. */

@@ -146,6 +146,11 @@ t.test('a key is accepted when ssh says so, and by no exit code', async (t) => {
     }
     t.match(answer(shell, 1, 'setpriv: setresuid failed'), /^unreachable setpriv: /)
     t.equal(answer(shell, 255, 'Permission denied (publickey).'), 'refused')
+    // Whoever hangs up before he has proven who he is gives a reason in his own words.
+    for (const forged of ['Permission denied', letIn, `\n${letIn}`, '\nme@host: Permission denied (publickey).']) {
+      const said = `Received disconnect from 10.0.0.1 port 22:11: ${forged}\nDisconnected from 10.0.0.1 port 22`
+      t.match(answer(shell, 255, said), /^unreachable /, `${shell}: ${forged}`)
+    }
     t.match(answer(shell, 255, 'Host key verification failed.'), /^host-key /)
     t.match(answer(shell, 255, 'No route to host'), /^unreachable No route/)
   }

@@ -14,10 +14,13 @@ export interface Broken {
   readonly findings: readonly Finding[]
 }
 
+/** What an account's own files do to ssh holds up no deployment for long. */
+const patienceMs = 60_000
+
 /** What is wrong with the keys of a host, if there is something. The host asks the service. */
 export async function brokenKeys(host: Host, tools: Tools, machine: Machine): Promise<readonly Broken[]> {
   const service = serviceOf(tools.keys.builders)
-  const asking = { machine, program: await tools.keys.program(), signal: tools.signal }
+  const asking = { machine, program: await tools.keys.program(), signal: tools.signal, patienceMs }
   const { keys } = await reportOn({ host, tools, asking, service }, {})
   return keys.map(({ account, kind, findings }) => ({ whose: `nixbuild.net ${kind} of ${account}`, findings }))
 }

@@ -1,6 +1,7 @@
 /** What is changed: on the host by its program, in the account at the service. */
 import { changeAccount, commandFor, tookOf, within } from '../../keys/account.ts'
 import { type Answer, factsOf } from '../../keys/program.ts'
+import { keyOwner } from '../../keys/state.ts'
 import { nixbuildHost } from '../../nix/nixbuild.ts'
 import { type Accepted, acceptanceOf, type Key } from './known-keys.ts'
 import { type Patience, type Place, progress } from './place.ts'
@@ -42,6 +43,18 @@ export async function ensure(place: Place, what: 'add' | 'remove', key: Key, pat
   if (took === 'unknown') return { did: [], couldNot: [unasked(key.account, before)] }
   return change(place, what, key, patience)
 }
+
+/**
+ * Of a key that is to be removed from the account: whether it was made for this host and nobody else. Others may use what
+ * was brought there, as somebody's own key or another host's; taking it away would lock them out.
+ */
+export const isOurs = ({ host }: Place, { account, publicKey }: Key): boolean =>
+  (publicKey.split(' ')[2] ?? '').startsWith(`${keyOwner(host.name, account)}:`)
+
+export const kept = ({ service }: Place, { account, publicKey }: Key): Undone => ({
+  text: `${account}: the account keeps the key "${publicKey.split(' ').slice(2).join(' ')}": it was not made for this host, and others may use it`,
+  mend: `to have it removed: ssh ${nixbuildHost} shell, then: ${commandFor(service.commands.remove, publicKey)}`,
+})
 
 export const unasked = (account: string, { said }: Accepted): Undone => ({
   text: `${account}: whether the service knows the key could not be asked: ${said || 'no answer'}`,

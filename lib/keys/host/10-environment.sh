@@ -22,7 +22,7 @@ read_secret() {
   [ -n "$secret" ] || { secret=$(sed -n 's/^SetEnv NIXBUILDNET_TOKEN=\([^ ]*\) .*/\1/p' "$token_file"); } 2> /dev/null
 }
 
-# One line that can't be mistaken for two, and has no token in it.
+# One line that can't be mistaken for two, whatever `echo` makes of a backslash, and has no token in it.
 plain() {
   before='' after=$*
   while [ -n "$secret" ]; do
@@ -30,7 +30,7 @@ plain() {
     before=$before${after%%"$secret"*}'(token)'
     after=${after#*"$secret"}
   done
-  printf '%s' "$before$after" | tr '\n\t' '  ' | tr -cd ' -~' | cut -c 1-400
+  printf '%s' "$before$after" | tr '\n\t\\' '  /' | tr -cd ' -~' | cut -c 1-400
 }
 
 # Sets account, uid, gid, home, kind (key or token) and key, its file; fails where there is no such account.

@@ -3,11 +3,18 @@
 # The public half, if the private key can be loaded as it is and without a passphrase. A pipe, because ssh-keygen looks
 # at the modes of a file, which are told apart from its contents here.
 public_of() { # FILE
+  [ -f "$1" ] || return 0
   as_account cat "$1" 2> /dev/null | ssh-keygen -y -P '' -f /dev/stdin 2> /dev/null
 }
 
-# That of a key with a passphrase, which stands in its file unlocked.
+# That of a key with a passphrase, which stands in its file unlocked, but for the comment: that is beside it, if anywhere.
 locked_public_of() { # FILE
+  [ -f "$1" ] || return 0
+  unlocked=$(unlocked_half_of "$1")
+  beside=$([ ! -f "$1.pub" ] || as_account head -n 1 "$1.pub" 2> /dev/null)
+  case $beside in "$unlocked "*) echo "$beside" ;; *) [ -z "$unlocked" ] || echo "$unlocked" ;; esac
+}
+unlocked_half_of() { # FILE
   as_account ssh-keygen -e -f "$1" 2> /dev/null | ssh-keygen -i -f /dev/stdin 2> /dev/null
 }
 
@@ -20,6 +27,8 @@ form_of() { # FILE
     ssh-ed25519\ *) echo ok; return ;;
     ?*) echo other-type; return ;;
   esac
+  # Whoever reads a pipe waits for ever.
+  [ -f "$1" ] || { echo no-key; return; }
   as_account test -r "$1" || { echo unreadable; return; }
   as_account head -n 1 "$1" | grep -q '^-----BEGIN .*PRIVATE KEY-----' || { echo no-key; return; }
   # The format of OpenSSH begins with its name, then that of the cipher.
@@ -57,7 +66,7 @@ describe_key() {
 
 # Whether our block has no `Match all` at its end, and so takes in what follows it.
 block_is_open() {
-  as_account cat "$home/.ssh/config" 2> /dev/null | awk -v begins="$begins" -v ends="$ends" '
+  [ ! -f "$home/.ssh/config" ] || as_account cat "$home/.ssh/config" 2> /dev/null | awk -v begins="$begins" -v ends="$ends" '
     $0 == begins { open = 1; next }
     open && tolower($0) ~ /^[ \t]*match[ \t]+all[ \t]*$/ { open = 0 }
     $0 == ends { after = open; next }
@@ -68,7 +77,7 @@ block_is_open() {
 
 # The configuration of ssh as this account's ssh reads it, for the name that Nix gives it.
 describe_configuration() { # TYPE BODY
-  if ! configuration=$(as_account ssh -G "$service" 2>&1); then
+  if ! configuration=$(as_account timeout 20 ssh -G "$service" 2>&1); then
     echo "configuration-error $(plain "$configuration")"
     return 0
   fi
@@ -84,7 +93,7 @@ describe_configuration() { # TYPE BODY
     $1 == "setenv" && $2 ~ /^NIXBUILDNET_TOKEN=/ { print "sends-token yes" }
   '
   for file in "$home/.ssh/config" /etc/ssh/ssh_config; do
-    as_account awk -v service="$service" '
+    [ ! -f "$file" ] || as_account awk -v service="$service" '
       tolower($1) == "host" { patterns = $0; sub(/^[^ \t]*[ \t]+/, "", patterns) }
       tolower($1) == "hostname" && tolower($2) == service { print "alias " patterns }
     ' "$file" 2> /dev/null

@@ -40,16 +40,9 @@ replace_key() { # COMMENT WHY
       return
     fi
   done
-  as_account mv "$key" "$aside" && make_key "$key" "$1" &&
+  # With its public half, whose comment tells whose key it was.
+  as_account sh -c 'mv "$1" "$2" && { [ ! -f "$1.pub" ] || mv "$1.pub" "$2.pub"; }' sh "$key" "$aside" && make_key "$key" "$1" &&
     did "$2: a new key in its place; the other is $aside, and stays in the account until the keys are revoked"
-}
-
-# By the directory itself: a link in the way of a name leads nowhere then.
-take_over_key() {
-  (
-    cd -P "$home/.ssh" && [ "$(stat -c %u .)" = "$uid" ] && [ -f nixbuild ] && [ ! -L nixbuild ] &&
-      [ "$(stat -c %h nixbuild)" = 1 ] && chown -h "$uid:$gid" nixbuild
-  ) && did "the key belongs to $account now"
 }
 
 mend_line_ends() {
@@ -68,10 +61,14 @@ install_key() { # COMMENT
     if make_key "$key" "$1"; then did "key made: $key"; else could_not "$key could not be made"; fi
     return
   fi
-  [ "$(stat -c %u "$key")" = "$uid" ] || take_over_key || could_not "$key belongs to somebody else"
+  # Whose it is decides the owner of the directory, who may have put there what he can't read.
+  if [ "$(stat -c %u "$key")" != "$uid" ]; then
+    replace_key "$1" 'the key belonged to somebody else' || could_not "$key belongs to somebody else"
+    return
+  fi
   case $(stat -c %a "$key") in
     600 | 400) ;;
-    *) as_account chmod 600 "$key" && did "only $account may read the key now" ;;
+    *) as_account chmod 600 "$key" && did "only $account may read the key now; who has read it before has it still: deploy keys rotate" ;;
   esac
   case $(form_of "$key") in line-ends | no-final-newline) mend_line_ends ;; esac
   case $(form_of "$key") in
@@ -108,7 +105,7 @@ is_configured() { # PORT
 is_told() { printf '%s\n' "$facts" | grep -qxF "$1"; }
 logs_in() {
   if [ $kind = token ]; then is_told 'login authtoken' && is_told 'authentications none' && is_told 'sends-token yes'
-  else is_told "identity $key" && is_told 'identities-only yes' && ! is_told 'authentications none'; fi
+  else [ "$(printf '%s\n' "$facts" | sed -n 's/^identity //p' | head -n 1)" = "$key" ] && is_told 'identities-only yes' && ! is_told 'authentications none'; fi
 }
 
 # What the block says of how to log in, one line each.

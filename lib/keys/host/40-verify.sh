@@ -15,12 +15,16 @@ knows() { knock "$@" DEBUG1 | grep -q '^debug1: Server accepts key'; } # FILE PO
 accepts() { # FILE PORT KNOWN-HOSTS
   said=$(knock "$@" VERBOSE)
   code=$?
-  case $said in
-    *"Authenticated to $service "*) echo "yes" ;;
-    *'Host key verification failed'*) echo "host-key $(plain "$said")" ;;
-    *'Permission denied'*) echo "refused" ;;
-    *) echo "unreachable $(plain "${said:-no answer (exit code $code)}")" ;;
-  esac
+  if is_said "Authenticated to $service "; then echo "yes"
+  elif is_said 'Host key verification failed'; then echo "host-key $(plain "$said")"
+  elif is_said '([^ ]*: )?Permission denied'; then echo "refused"
+  else echo "unreachable $(plain "${said:-no answer (exit code $code)}")"; fi
+}
+
+# At the begin of a line of ssh's own. Whoever hangs up gives a reason in words of his choice, before he has proven who he
+# is: nothing after that counts.
+is_said() { # EXTENDED-REGULAR-EXPRESSION
+  printf '%s\n' "$said" | sed -e '/^Received disconnect/,$d' -e '/^Disconnected/,$d' | grep -qE "^$1"
 }
 
 # The same of a token, which the service looks at only after the login: it is accepted when the store answers.
@@ -28,12 +32,11 @@ accepts_token() { # FILE PORT KNOWN-HOSTS
   said=$(store_info "-F $1 -p $2 -oUser=authtoken -oPreferredAuthentications=none -oPubkeyAuthentication=no \
     -oStrictHostKeyChecking=yes -oUserKnownHostsFile=$3 -oGlobalKnownHostsFile=/dev/null -oLogLevel=VERBOSE")
   code=$?
-  case $code:$said in
-    0:*) echo "yes" ;;
-    *'Host key verification failed'*) echo "host-key $(plain "$said")" ;;
-    *"Authenticated to $service "* | *'Permission denied'*) echo "refused $(plain "$(first_error "$said")")" ;;
-    *) echo "unreachable $(plain "${said:-no answer (exit code $code)}")" ;;
-  esac
+  if [ "$code" = 0 ]; then echo "yes"
+  elif is_said 'Host key verification failed'; then echo "host-key $(plain "$said")"
+  elif is_said "Authenticated to $service " || is_said '([^ ]*: )?Permission denied'; then
+    echo "refused $(plain "$(first_error "$said")")"
+  else echo "unreachable $(plain "${said:-no answer (exit code $code)}")"; fi
 }
 
 # Of what ssh and Nix say, what the service said, which ends the connection before Nix finds that it did.

@@ -12,6 +12,10 @@ make_next() { # ACCOUNT COMMENT
   enter_known "$1" || return 0
   [ -e "$key" ] && [ ! -L "$key" ] || { could_not "$key is not a key that can be changed here"; return; }
   is_proven "$key.next" || as_account rm -f "$key.next" "$key.next.pub"
+  if [ -e "$key.old" ] && ! is_proven "$key.old"; then
+    as_account rm -f "$key.old"
+    did "$key.old was no usable key any more: the account may know it still"
+  fi
   if [ -e "$key.next" ] || { [ -e "$key.old" ] && [ ! "$key.old" -ef "$key" ]; }; then
     did 'a rotation that was interrupted goes on'
   else
@@ -71,7 +75,7 @@ forget() { # ACCOUNT
   fi
   if [ -L "$key" ]; then could_not "$key is a link to $(readlink -f "$key"): take it away where it comes from"; return; fi
   set -- "$key" "$key.pub" "$key.next" "$key.next.pub" "$key.old"
-  for file in $(unusable_suffixes); do set -- "$@" "$key$file"; done
+  for file in $(unusable_suffixes); do set -- "$@" "$key$file" "$key$file.pub"; done
   if as_account rm -f "$@"; then
     did "key deleted: $key"
   else
@@ -81,7 +85,7 @@ forget() { # ACCOUNT
 }
 
 forget_configuration() {
-  if grep -qxF "$begins" "$home/.ssh/config" 2> /dev/null && ! is_link "$home/.ssh/config"; then
+  if [ -f "$home/.ssh/config" ] && grep -qxF "$begins" "$home/.ssh/config" 2> /dev/null && ! is_link "$home/.ssh/config"; then
     write_configuration '' || could_not "the block for $service is still in $home/.ssh/config"
   fi
 }
