@@ -1,6 +1,9 @@
 import t from 'tap'
 import { parseHostState } from '../../lib/activation/host-state.ts'
 import { missingOnBoot } from '../../lib/deployment/boot-room.ts'
+import { refuseUnfit } from '../../lib/deployment/fitness.ts'
+import { endingOf, nothingYet } from '../../lib/deployment/outcomes.ts'
+import type { Transacted } from '../../lib/deployment/transact.ts'
 import { formatBytes, formatDuration } from '../../lib/format.ts'
 import { exitCode, type OutcomeKind } from '../../lib/deployment/outcome.ts'
 import { previousGeneration } from '../../lib/deployment/previous-generation.ts'
@@ -122,4 +125,32 @@ t.test('a kernel and an initrd that the boot loader has already need no room', a
   t.equal(missingOnBoot(on('extlinux', 20e6, has), both), undefined)
   t.equal(missingOnBoot(on('extlinux', 0), []), undefined, 'the builder could not tell')
   t.equal(missingOnBoot(state(['boot-loader grub']), both), undefined, 'GRUB reads them from the store')
+  const trees = [...both, { path: '/nix/store/0-dtbs-filtered', size: 5e6, areDeviceTrees: true }]
+  t.match(missingOnBoot(on('extlinux', 32e6), trees), { needed: 37e6, missing: 5e6 })
+  t.equal(missingOnBoot(on('systemd-boot', 32e6), trees), undefined, 'the firmware has its own')
+})
+
+t.test('of a host that has no record of the end, what runs is told, and no more', (t) => {
+  const gathered = { ...nothingYet(), toplevel: system('new'), system: system('new'), bootId: 'this boot' }
+  const end = (running: string, boot: string, more: object) => {
+    const lines = { running: system(running), profile: system(boot), boot: system(boot), bootId: 'this boot' }
+    const result = { end: 'unknown', reason: '', notBootedYet: [], advice: '', stillWrong: '', ...lines, ...more }
+    return (acted: boolean) =>
+      endingOf({ kind: 'ended', hasActed: acted, result } as unknown as Transacted, gathered, system('old'))
+  }
+  t.match(end('old', 'old', {})(false), { kind: 'untouched', reason: /before the activation began/ })
+  t.match(end('old', 'old', {})(true), { kind: 'rolled back', reason: /has no record of why/ })
+  t.match(end('old', 'old', { bootId: 'another' })(true), { kind: 'rolled back', reason: /^the host restarted before/ })
+  t.match(end('new', 'new', {})(true), { kind: 'deployed' })
+  t.match(end('other', 'other', {})(true), { kind: 'needs hands' })
+  t.end()
+})
+
+t.test('a host whose disk became read-only is refused, and told what to look at', (t) => {
+  const lines = ['root yes', 'nixos yes', 'systemd yes', 'machine x86_64', `running ${system('a')}`]
+  const host = { system: 'x86_64-linux' } as Host
+  t.doesNotThrow(() => refuseUnfit(host, state(lines)))
+  const problem = t.throws(() => refuseUnfit(host, state([...lines, 'read-only /nix/var/nix/profiles'])))
+  t.match(problem, { message: /cannot write to \/nix\/var\/nix\/profiles: .*read-only/, hints: [/dmesg/] })
+  t.end()
 })
