@@ -286,7 +286,7 @@ t.test('what the host could not do is told', async (t) => {
       'overrides',
       `as_account() { case "$*" in *'${command}'*) return 1 ;; esac; env HOME="$home" "$@" < /dev/null; }`,
     )
-  cannot(`rm -f ${key}.old`)
+  cannot(`sh ${key}.old`)
   const undeleted = await rotate()
   t.match(undeleted.failure, 'could not be deleted')
   t.notMatch(undeleted.did.join(), 'the new key is in use')

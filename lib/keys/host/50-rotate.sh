@@ -62,7 +62,8 @@ swap_back() { # ACCOUNT
 
 drop_old() { # ACCOUNT
   enter_known "$1" || return 0
-  as_account rm -f "$key.old" || could_not "$key.old could not be deleted"
+  # On the disk, too: the next rotation would take it for the rest of one that was interrupted.
+  as_account sh -c 'rm -f "$1" && sync -f "${1%/*}"' sh "$key.old" || could_not "$key.old could not be deleted"
 }
 
 # The key goes, and what was written for it.
@@ -76,7 +77,7 @@ forget() { # ACCOUNT
   if [ -L "$key" ]; then could_not "$key is a link to $(readlink -f "$key"): take it away where it comes from"; return; fi
   set -- "$key" "$key.pub" "$key.next" "$key.next.pub" "$key.old"
   for file in $(unusable_suffixes); do set -- "$@" "$key$file" "$key$file.pub"; done
-  if as_account rm -f "$@"; then
+  if as_account sh -c 'rm -f "$@" && sync -f "${1%/*}"' sh "$@"; then
     did "key deleted: $key"
   else
     could_not "$key could not be deleted"
