@@ -208,6 +208,21 @@ t.test('the words of the build hook', async (t) => {
     'me@eu.nixbuild.net',
   ])
   t.same(words('ssh://nixbuild?ssh-key=/k&compress=true aarch64-linux'), ['/k', '-i', '/k', 'nixbuild'])
+  const file = join(t.testdir(), 'pinned')
+  const line = (pin: string) => `ssh://me@eu.nixbuild.net x86_64-linux - 1 1 - - ${pin}`
+  const pinned = (pin: string) =>
+    run(
+      '/bin/sh',
+      `home=${home} key=${own}\n${functions}\npin_of_line '${line(pin)}' ${file}; cat ${file}
+      hook_words '${line(pin)}' ${file}`,
+    )
+  const key = 'ssh-ed25519 AAAA service'
+  t.equal(
+    pinned(Buffer.from(`${key}\n`).toString('base64')),
+    `eu.nixbuild.net ${key}\n${own}\n-oUserKnownHostsFile=${file}\nme@eu.nixbuild.net\n`,
+    'the host key that the line itself brings',
+  )
+  t.notMatch(pinned('-'), 'eu.nixbuild.net ')
 })
 
 t.test('of several lines for the service, one that builds for the host is tried', async (t) => {

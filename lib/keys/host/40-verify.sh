@@ -45,7 +45,7 @@ first_error() { printf '%s\n' "$1" | grep -m 1 '^error' || printf '%s\n' "$1" | 
 # As the account, and as ssh is told.
 store_info() { # NIX_SSHOPTS
   for word in info ping; do
-    said=$(as_account timeout 60 env NIX_SSHOPTS="$1 -oIdentityAgent=none -oBatchMode=yes -oConnectTimeout=15" \
+    said=$(as_account timeout 60 env NIX_SSHOPTS="$1 -oIdentityAgent=none -oControlPath=none -oBatchMode=yes -oConnectTimeout=15" \
       nix --extra-experimental-features nix-command store "$word" --store "ssh-ng://$service" 2>&1)
     code=$?
     # The older name.
@@ -93,7 +93,7 @@ tell() { # CODE OUTPUT
 # The key by which ssh is let in as the account, through its own configuration and without an agent: fingerprint and
 # file. Empty when it is not let in.
 let_in_by() { # (what ssh is given)..
-  as_account timeout 30 ssh -v -o IdentityAgent=none -o BatchMode=yes -o ConnectTimeout=15 "$@" nix-daemon --stdio \
+  as_account timeout 30 ssh -v -o IdentityAgent=none -o ControlPath=none -o BatchMode=yes -o ConnectTimeout=15 "$@" nix-daemon --stdio \
     2>&1 > /dev/null | awk '
       /Server accepts key: / {
         match($0, /SHA256:[A-Za-z0-9+\/]+/)
@@ -155,9 +155,15 @@ builder_line() { # SYSTEM
   '
 }
 
+# The host key that a line of the builders pins, as Nix has it for its ssh: a file, empty where the line pins none.
+pin_of_line() { # LINE FILE
+  printf '%s\n' "$1" | awk '$8 != "" && $8 != "-" { print $8 }' | base64 -d > "$2" 2> /dev/null
+  [ ! -s "$2" ] || sed -i "s/^/$(hook_words "$1" | tail -n 1 | sed 's/.*@//') /" "$2"
+}
+
 # For a line of the builders, one a line: the key that is to be used, then the words that the build hook gives to ssh.
-hook_words() { # LINE
-  printf '%s\n' "$1" | awk -v own="$key" '{
+hook_words() { # LINE (FILE-WITH-ITS-HOST-KEY)
+  printf '%s\n' "$1" | awk -v own="$key" -v pinned="${2:-}" '{
     place = $1
     sub(/^ssh(-ng)?:\/\//, "", place)
     file = $3
@@ -166,6 +172,7 @@ hook_words() { # LINE
     named = file != "" && file != "-"
     print named ? file : own
     if (named) { print "-i"; print file }
+    if (pinned != "") print "-oUserKnownHostsFile=" pinned
     if (match(place, /:[0-9]+$/)) { print "-p"; print substr(place, RSTART + 1); place = substr(place, 1, RSTART - 1) }
     print place
   }'
@@ -183,13 +190,19 @@ verify_build() {
     print found || n == 0 ? own : all[1] }')
   tiny_derivation "$system"
   build_elsewhere env NIX_REMOTE=daemon HOME="${HOME:-/root}" timeout 180 nix-build --builders "$line"
-  words=$(hook_words "$line")
+  pinned=$(mktemp /run/deploy-keys.XXXXXX) || exit 73
+  trap 'rm -f "$pinned"' EXIT
+  trap 'exit 130' HUP INT TERM PIPE
+  chmod 644 "$pinned"
+  pin_of_line "$line" "$pinned"
+  words=$(hook_words "$line" "$([ ! -s "$pinned" ] || echo "$pinned")")
   set -f
   IFS='
 '
   by_its_own $words
   unset IFS
   set +f
+  rm -f "$pinned"
   echo "way build"
   tell $code "$said"
 }
