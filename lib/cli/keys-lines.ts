@@ -52,7 +52,7 @@ function keyLines(key: ManagedKey, { width, now, room }: Place): Line[] {
     key.fingerprint ?? key.file,
     ...(key.kind === 'token' ? [] : [ageOf(key, now)]),
     ...(key.mode === undefined ? [] : [`mode ${key.mode}`]),
-    key.usedByDaemon ? 'used by the daemon' : key.account === 'root' ? 'not used by the daemon' : 'used by the user',
+    usersOf(key),
     ...(key.ssh.pinnedIn.length > 0 ? ['host key pinned'] : []),
     ...(key.acceptance === 'yes' ? ['accepted'] : key.acceptance === 'refused' ? ['not accepted'] : []),
   ]
@@ -60,6 +60,11 @@ function keyLines(key: ManagedKey, { width, now, room }: Place): Line[] {
     ...fit([`    ${padded(key.account, width)}  `, ...(key.form === 'missing' ? [] : [quiet(facts.join(', '))])]),
     ...key.findings.flatMap(({ text, mend }) => [...fit(['      ', bad('✗'), ` ${text}`]), ...hint(mend, room)]),
   ]
+}
+
+function usersOf({ account, usedByDaemon }: ManagedKey): string {
+  const users = [...(usedByDaemon ? ['the daemon'] : []), ...(account === 'root' ? [] : ['the user'])]
+  return users.length > 0 ? `used by ${users.join(' and ')}` : 'not used by the daemon'
 }
 
 const ageOf = ({ made }: ManagedKey, now: number) =>

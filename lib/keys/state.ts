@@ -180,3 +180,9 @@ export function daemonFiles({ builders, accounts }: KeyHost): string[] {
 
 /** Whether the daemon's build hook would use this key. */
 export const isDaemons = (host: KeyHost, { file }: AccountKey): boolean => daemonFiles(host).includes(file)
+
+/** Whether the daemon would log in with this key: to build, or to fetch what is built already. */
+export const isUsedByDaemon = (host: KeyHost, key: AccountKey): boolean => {
+  const isRoots = key.kind === 'token' ? key.ssh.isTokenLogin : key.ssh.identities.includes(key.file)
+  return isDaemons(host, key) || (key.account === 'root' && host.substituters.length > 0 && isRoots)
+}

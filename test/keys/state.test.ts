@@ -5,7 +5,7 @@ import t from 'tap'
 import { acceptanceFinding, daemonFindings, findingsOf } from '../../lib/keys/findings.ts'
 import { nixosModule } from '../../lib/keys/module.ts'
 import { parseAnswer } from '../../lib/keys/program.ts'
-import { commentFor, isDaemons, keyHostOf } from '../../lib/keys/state.ts'
+import { commentFor, isDaemons, isUsedByDaemon, keyHostOf } from '../../lib/keys/state.ts'
 import { explain } from '../../lib/keys/why.ts'
 
 const withSsh = spawnSync('ssh', ['-V']).error === undefined ? {} : { skip: 'no ssh on this machine' }
@@ -143,6 +143,16 @@ t.test('whose key the daemon uses', async (t) => {
   t.match(connections[0], { as: 'root', keys: ['/home/me/.ssh/nixbuild', '/root/.ssh/nixbuild'] })
   t.same(connections[0]?.knownHosts, ['the host key in that line itself'])
   t.match(notNeeded[0], "the daemon is given /home/me/.ssh/nixbuild and does not look for root's own key")
+})
+
+t.test('the daemon uses a key to build, or to fetch', async (t) => {
+  const isUsed = (...machine: readonly string[]) => {
+    const host = hostWith({}, machine)
+    return host.accounts.map((key) => isUsedByDaemon(host, key))[0]
+  }
+  t.equal(isUsed(), false)
+  t.equal(isUsed('builder ssh://eu.nixbuild.net x86_64-linux'), true)
+  t.equal(isUsed('substituter ssh://eu.nixbuild.net'), true)
 })
 
 t.test('whether the daemon knows the host key, whoever the key belongs to', async (t) => {

@@ -3,7 +3,7 @@
 import type { Host } from '../../inventory/inventory.ts'
 import { type Acceptance, acceptanceFinding, daemonFindings, type Finding, findingsOf } from '../../keys/findings.ts'
 import { managedLogins } from '../../keys/login.ts'
-import { type AccountKey, isDaemons, type KeyHost, readKeys } from '../../keys/state.ts'
+import { type AccountKey, isUsedByDaemon, type KeyHost, readKeys } from '../../keys/state.ts'
 import type { OutcomeKind } from '../outcome.ts'
 import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'
@@ -82,7 +82,7 @@ export async function reportOn(
     // A key that ssh passes over is refused as well.
     const isUsable = own.every(({ code }) => !['owner', 'mode', key.form].includes(code))
     const findings = [...own, ...(isUsable ? acceptanceFinding(host.name, key, answer) : [])]
-    return { ...key, usedByDaemon: isDaemons(state, key), acceptance: answer.acceptance, findings }
+    return { ...key, usedByDaemon: isUsedByDaemon(state, key), acceptance: answer.acceptance, findings }
   })
   const { accounts: _, ...rest } = state
   return { keys, host: rest, did, couldNot, verified }
