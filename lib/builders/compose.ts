@@ -118,6 +118,12 @@ export function builderOf(name: string, { evaluator, store, clock }: BuilderPart
         return answers
       }),
     async build(derivations, events, signal) {
+      const options = evaluated?.options.options ?? []
+      // A service may know none of Nix's settings, and end at one that it doesn't know.
+      if (!isOwnStore && options.length > 0) {
+        const names = options.map(([setting]) => setting).join(', ')
+        events.warning(`--option ${names}: for the evaluation on ${evaluator.name} alone; ${store.name} is not told`)
+      }
       const once = () =>
         withStore(
           { events, signal },

@@ -93,7 +93,8 @@ async function storeFindings(name: string, tools: Tools): Promise<Finding[]> {
     const builder = await tools.builder([name], { events: eventsOf('preflight', [{ name }], tools), signal })
     const store = await builder.openStore(signal)
     store.close()
-    return good(`Nix ${store.version} answers`)
+    const trust = { true: ', and trusts this login', false: ', and takes what is signed or content-addressed' }
+    return good(`Nix ${store.version} answers${store.trusted === undefined ? '' : trust[`${store.trusted}`]}`)
   }
   return named({ about: 'store' }, await look().catch((error: unknown) => problemFound(name, error)))
 }
