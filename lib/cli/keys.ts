@@ -69,7 +69,9 @@ export const keys = verb({
     const work = { inventory, hosts, verbose: given.verbose }
 
     if (action === 'why' || action === 'module') {
-      const found = await atWork(work, machine, (tools) => lookAt(hosts, tools, story.lookAtKeys))
+      const found = await atWork(work, machine, (tools) =>
+        lookAt(hosts, tools, action === 'why' ? story.lookAtDaemonsToo : story.lookAtKeys),
+      )
       const service = story.serviceOf(inventory.builders)
       return concludeFindings(
         found,

@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { brokenKeys, warnOfKeys } from '../../lib/deployment/keys/broken.ts'
-import { installKeys, keysOf, revokeKeys, rotateKeys } from '../../lib/deployment/keys/index.ts'
+import { installKeys, keysOf, lookAtDaemonsToo, revokeKeys, rotateKeys } from '../../lib/deployment/keys/index.ts'
 import type { KeysReport } from '../../lib/deployment/keys/report.ts'
 import type { Tools } from '../../lib/deployment/tools.ts'
 import { systemClock } from '../../lib/edge/clock.ts'
@@ -132,6 +132,11 @@ verify_build() {
     files: () => readdirSync(join(root, '.ssh')).filter((name) => /^nixbuild/.test(name) && !/\.pub$/.test(name)),
     install: () => tell(installKeys(host, { waitMs: 0 }, tools)),
     rotate: (maxAgeMs?: number) => tell(rotateKeys(host, { waitMs: 0, maxAgeMs }, tools)),
+    explained: async () => {
+      const { seen } = await lookAtDaemonsToo(host, tools)
+      if (seen instanceof Problem) throw seen
+      return seen
+    },
     /** what a deployment says, and what the doctor finds */
     warn: async () => {
       const machine = localMachine({ name: 'dave', elevation: 'none' })
@@ -329,6 +334,19 @@ t.test('keys that were set aside are revoked with the others, each of them', asy
   remember(...known(), 'AAAAanother')
   t.match(await revoke(), { couldNot: [] })
   t.same([known(), files()], [['AAAAanother'], []])
+})
+
+t.test('what the daemon does is explained by what root is, whoever the managed keys belong to', async (t) => {
+  const { explained } = place(t, ['me'])
+  t.same(
+    (await explained()).accounts.map(({ account }) => account),
+    ['me', 'root'],
+  )
+  const own = place(t)
+  t.same(
+    (await own.explained()).accounts.map(({ account }) => account),
+    ['root'],
+  )
 })
 
 t.test('a key that was not made for this host may be used elsewhere: the account keeps it', async (t) => {

@@ -1,7 +1,7 @@
 /** The stories of `deploy keys`. */
 export { installKeys } from './install.ts'
 export { serviceOf } from './place.ts'
-export { keysCountAs, keysOf, lookAtKeys } from './report.ts'
+export { keysCountAs, keysOf, lookAtDaemonsToo, lookAtKeys } from './report.ts'
 export { revokeKeys } from './revoke.ts'
 export { rotateKeys } from './rotate.ts'
 export { verifyKeys } from './verify.ts'

@@ -60,6 +60,13 @@ export const lookAtKeys = (host: Host, tools: Tools): Promise<Seen<KeyHost>> =>
     return readKeys(asking, { logins, hostKey: service.hostKey })
   })
 
+/** The same, and root as well, whose ssh is the daemon's, managed or not. */
+export const lookAtDaemonsToo = (host: Host, tools: Tools): Promise<Seen<KeyHost>> => {
+  const isTold =
+    host.nixbuildToken !== undefined || host.nixbuildKeys.length === 0 || host.nixbuildKeys.includes('root')
+  return lookAtKeys(isTold ? host : { ...host, nixbuildKeys: [...host.nixbuildKeys, 'root'] }, tools)
+}
+
 export const keysOf = (host: Host, tools: Tools): Promise<Seen<KeysReport>> =>
   visit(host, tools, (place) => reportOn(place, {}))
 
