@@ -9,7 +9,6 @@ import { stageNamed } from '../faults/stages.ts'
 import type { Stage as Machines } from './stage.ts'
 
 const cells = [
-  ['copy: middle', 'NAR corrupted'],
   ['state written', 'markers forged'],
   ['switch: units starting', 'systemd re-executed'],
   ['awaiting confirmation', 'power of the host cut'],
@@ -17,7 +16,6 @@ const cells = [
   ['boot loader written', 'whole disk read-only'],
   ['checks running', 'link silent beyond the window'],
   ['profile set', 'disk full'],
-  ['profile set', 'boot file system full'],
   ['boot loader written', 'power of the host cut'],
   ['back: begins', 'root file system read-only'],
   ['back: units stopped', 'supervisor and guard killed'],
