@@ -126,8 +126,7 @@ function bootFilesOf(facts: ReadonlyMap<string, string[]>): HostState['bootFiles
 
 /** Asks a host for its state; one command. Rejects with a Problem when it can't be asked as root. */
 export async function probe(machine: Machine, program: HostProgram, signal?: AbortSignal): Promise<HostState> {
-  // The first one after a boot reads all that the boot loader will load.
-  const options = { input: program, timeoutMs: 180_000, ...(signal && { signal }) }
+  const options = { input: program, timeoutMs: 60_000, ...(signal && { signal }) }
   const finished = await machine.run(verbCommand('probe'), options)
   if (finished.code === 0 && /^end$/m.test(finished.stdout)) return parseHostState(finished.stdout)
   throw await whyNot(machine, finished)
