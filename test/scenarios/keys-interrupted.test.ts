@@ -110,8 +110,10 @@ const killed = async (run: Running) => {
     `for pid in $(pgrep -f 'hol[d] keys-'); do /usr/bin/ps -o sid= -p $pid; done | sort -u | xargs -n 1 pkill -KILL -s`,
   )
 }
-const cut = async () => {
+/** Nor does anybody wait for it. */
+const cut = async (run: Running) => {
   await lab.powerCut('dave')
+  await run.signal('KILL')
   await lab.powerOn('dave')
 }
 
