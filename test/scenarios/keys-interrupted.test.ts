@@ -117,21 +117,19 @@ const cut = async (run: Running) => {
   await lab.powerOn('dave')
 }
 
-test('killed at each step, on both machines, the change goes on', async (t) => {
-  const old = await bodyOf()
-  await interruptedAt(t, forth, killed)
-  const end = await keys('rotate')
-  t.match(end, { code: 0, couldNot: [], verified: [{ works: true }] }, JSON.stringify(end))
-  await isChanged(t, old)
-})
-
-test('after a power cut of the host at each step, the change goes on', async (t) => {
-  const old = await bodyOf()
-  await interruptedAt(t, forth, cut)
-  const end = await keys('rotate')
-  t.match(end, { code: 0, couldNot: [], verified: [{ works: true }] }, JSON.stringify(end))
-  await isChanged(t, old)
-})
+const interruptions = {
+  'killed at each step, on both machines, the change goes on': killed,
+  'after a power cut of the host at each step, the change goes on': cut,
+}
+for (const [title, interrupt] of Object.entries(interruptions)) {
+  test(title, async (t) => {
+    const old = await bodyOf()
+    await interruptedAt(t, forth, interrupt)
+    const end = await keys('rotate')
+    t.match(end, { code: 0, couldNot: [], verified: [{ works: true }] }, JSON.stringify(end))
+    await isChanged(t, old)
+  })
+}
 
 test('the power is cut while a new key that is of no use is replaced by the old one', async (t) => {
   const old = await bodyOf()

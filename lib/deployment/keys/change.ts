@@ -41,6 +41,7 @@ export async function ensure(place: Place, what: 'add' | 'remove', key: Key, pat
   const took = tookOf(what, before.acceptance)
   if (took === 'yes') return { did: [], couldNot: [] }
   if (took === 'unknown') return { did: [], couldNot: [unasked(key.account, before)] }
+  if (what === 'remove' && !isOurs(place, key)) return { did: [], couldNot: [kept(place, key)] }
   return change(place, what, key, patience)
 }
 
@@ -51,7 +52,7 @@ export async function ensure(place: Place, what: 'add' | 'remove', key: Key, pat
 export const isOurs = ({ host }: Place, { account, publicKey }: Key): boolean =>
   (publicKey.split(' ')[2] ?? '').startsWith(`${keyOwner(host.name, account)}:`)
 
-export const kept = ({ service }: Place, { account, publicKey }: Key): Undone => ({
+const kept = ({ service }: Place, { account, publicKey }: Key): Undone => ({
   text: `${account}: the account keeps the key "${publicKey.split(' ').slice(2).join(' ')}": it was not made for this host, and others may use it`,
   mend: `to have it removed: ssh ${nixbuildHost} shell, then: ${commandFor(service.commands.remove, publicKey)}`,
 })

@@ -5,7 +5,7 @@ import { keyOwner, readKeys } from '../../keys/state.ts'
 import { nixbuildHost } from '../../nix/nixbuild.ts'
 import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'
-import { ensure, happenedIn, isOurs, kept } from './change.ts'
+import { ensure, happenedIn } from './change.ts'
 import { keysOn } from './known-keys.ts'
 import { loginsOf, type Patience, visitAlone } from './place.ts'
 import { type KeysReport, reportOn, type Undone } from './report.ts'
@@ -34,9 +34,7 @@ export const revokeKeys = (host: Host, patience: Patience, tools: Tools): Promis
       }
       let isForgotten = true
       for (const key of kind === 'token' ? [] : await keysOn(place, account)) {
-        const end = isOurs(place, key)
-          ? await ensure(place, 'remove', key, patience)
-          : { did: [], couldNot: [kept(place, key)] }
+        const end = await ensure(place, 'remove', key, patience)
         did.push(...end.did)
         couldNot.push(...end.couldNot)
         isForgotten &&= end.couldNot.length === 0

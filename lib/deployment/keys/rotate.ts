@@ -5,7 +5,7 @@ import { askHost } from '../../keys/program.ts'
 import { type AccountKey, commentFor, readKeys } from '../../keys/state.ts'
 import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'
-import { ensure, happenedIn, isOurs, kept, unasked } from './change.ts'
+import { ensure, happenedIn, isOurs, unasked } from './change.ts'
 import { acceptanceOf, keyOn } from './known-keys.ts'
 import { loginsOf, type Patience, type Place, progress, visitAlone } from './place.ts'
 import { type Happened, type KeysReport, reportOn, type Undone, type Verification } from './report.ts'
@@ -88,14 +88,14 @@ async function rotateKey(place: Place, key: AccountKey, patience: Patience): Pro
     return stopped(`${failed}: the old one is in its place again`, again, verified)
   }
   const old = await keyOn(place, account, '.old')
-  const isKept = old !== undefined && !isOurs(place, old)
-  if (old !== undefined && !isKept) {
-    const end = await ensure(place, 'remove', old, patience)
-    did.push(...end.did)
-    if (end.couldNot.length > 0) return { did, couldNot: end.couldNot, verified }
-  }
+  const { did: removed, couldNot } =
+    old === undefined ? { did: [], couldNot: [] } : await ensure(place, 'remove', old, patience)
+  did.push(...removed)
+  // What others may use stays in the account, and is over and done with here.
+  const isKept = couldNot.length > 0 && old !== undefined && !isOurs(place, old)
+  if (couldNot.length > 0 && !isKept) return { did, couldNot, verified }
   const dropped = happenedIn(await askHost(asking, 'drop-old', account), again)
   if (dropped.couldNot.length > 0) return { did, couldNot: dropped.couldNot, verified }
   did.push(`${account}: the new key is in use${isKept ? '' : ', and the old one is refused'}`)
-  return { did, couldNot: isKept ? [kept(place, old)] : [], verified }
+  return { did, couldNot, verified }
 }
