@@ -171,7 +171,8 @@ export function sameAsBefore(t: Test, before: Facts, after: Facts): void {
   t.same(history.slice(0, past.length), past, 'history only grows')
 }
 
-// What a deployment was told by is still ending a moment later.
+// What a deployment was told by is still ending a moment later. A user's session ends by itself as well, after each
+// connection: its jobs are logind's.
 const factsScript = `
 n=0
 while [ ! -L /run/deploy/lock ] && [ $n -lt 100 ] && systemctl list-units --all --no-legend --plain 'deploy-*' | grep -q .; do
@@ -204,7 +205,7 @@ systemctl list-units --no-legend --plain --state=failed | awk '{ print "failed",
   ls -A /run/deploy 2>/dev/null | grep -vxE 'mutex|result|boot-checked' | sed 's|^|/run/deploy/|'
   ls /nix/var/nix/gcroots/auto/ | grep '^deploy-'
   systemctl list-units --all --no-legend --plain 'deploy-*' | awk '{ print $1 }'
-  systemctl list-jobs --no-legend --plain
+  systemctl list-jobs --no-legend --plain | grep -v -E ' user(-runtime-dir)?@[0-9]+\\.service '
   ls -A /nix/var/nix/profiles | grep -v -E '^(system|system-[0-9]+-link|per-user|default)$'
   ls -A /boot /boot/extlinux /boot/nixos /boot/loader /boot/loader/entries /boot/EFI/nixos 2>/dev/null | grep -E 'deploy|tmp'
   ls /sys/firmware/efi/efivars 2>/dev/null | grep LoaderEntryOneShot
