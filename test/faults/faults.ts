@@ -41,6 +41,8 @@ export interface Allowance {
   readonly hands?: true
   /** where the host reboots: nothing on its disk can be put back before the next deployment */
   readonly frozenDisk?: true
+  /** a profile that is one step ahead stays so, and that may be told as needing hands */
+  readonly frozenStore?: true
   /** roots that lead nowhere stay until the next deployment */
   readonly deadRoots?: true
   /** Nix's own directory of a build whose daemon was killed */
@@ -239,7 +241,7 @@ export const faults: readonly Fault[] = [
     name: 'whole disk read-only',
     apply: inside(readOnly(`${directories} /nix`)),
     mend: inside(writable(`${directories} /nix`)),
-    allows: { noHistory: true, hands: true, frozenDisk: true, deadRoots: true },
+    allows: { noHistory: true, hands: true, frozenDisk: true, frozenStore: true, deadRoots: true },
   },
   { name: '/run full', apply: inside(fillRun), mend: inside(mendRun) },
   { name: 'out of memory (1 GB)', apply: inside(hog) },

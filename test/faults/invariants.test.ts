@@ -74,6 +74,23 @@ test('a new system without a confirmation is red, also after a power cut or with
   t.same(kinds(evidence('deployed', { is: facts(next), stage: stageNamed('back: begins') })), ['stranded'])
 })
 
+test('a profile that a read-only disk keeps ahead is green only where it is told, and nothing else is wrong', async (t) => {
+  const allows: Allowance = faultNamed('whole disk read-only').allows ?? {}
+  const root: Allowance = faultNamed('root file system read-only').allows ?? {}
+  const told = said('needs hands', {
+    reason: 'no loader; and going back failed: the system profile stays at system-2-link',
+  })
+  const ahead = { is: facts(old, { profile: next, generations: { 1: old, 2: next } }), ...told, allows }
+  t.same(kinds(evidence('rolled back', ahead)), [])
+  t.same(kinds(evidence('rolled back', { ...ahead, allows: root })), ['stranded', 'lie'])
+  t.same(kinds(evidence('rolled back', { ...ahead, ...said('rolled back') })), ['stranded'])
+  t.same(kinds(evidence('rolled back', { ...ahead, is: facts(old, { profile: next, boot: next }) })), [
+    'stranded',
+    'lie',
+  ])
+  t.same(kinds(evidence('rolled back', { ...ahead, is: facts(old) })), ['lie'])
+})
+
 const said = (kind: OutcomeKind, over: Partial<Outcome> = {}) => ({
   told: told(kind, over),
   outcome: told(kind, over).outcomes.dave,

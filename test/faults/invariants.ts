@@ -53,6 +53,15 @@ const reachable: Invariant = ({ stuck, unreachable }) => [
 /** What only a reboot leaves on the disk: its records, and a boot loader that names the new system. */
 const isFrozen = ({ allows, stage }: Evidence) => allows.frozenDisk === true && reboots(stage.journey)
 
+/** A store that became read-only with the profile ahead keeps it there, and somebody has to be told. */
+const keepsProfile = ({ allows, was, is, asked, outcome }: Evidence) =>
+  allows.frozenStore === true &&
+  outcome?.kind === 'needs hands' &&
+  outcome.reason.includes('the system profile stays') &&
+  is.running === was.running &&
+  is.boot === was.boot &&
+  is.profile === asked
+
 const oneSystem: Invariant = (evidence) => {
   const { was, is, asked, allows } = evidence
   if (is.running === was.running) return []
@@ -85,7 +94,9 @@ const agreement: Invariant = (evidence) => {
   }
   // Nothing of ours runs after a power cut: the profile may be one step ahead of the boot entry until the next deployment.
   // What guards a reboot does.
-  const cutBetween = allows.restart && !reboots(stage.journey) && stage.part === 'confirmed' && is.boot === was.boot
+  const cutBetween =
+    (allows.restart && !reboots(stage.journey) && stage.part === 'confirmed' && is.boot === was.boot) ||
+    keepsProfile(evidence)
   const differs = (key: 'profile' | 'boot' | 'generations' | 'bootFiles' | 'activeUnits' | 'failedUnits') =>
     !same(was[key], is[key]) && `${key}: ${difference(was[key], is[key])}`
   return [
@@ -145,7 +156,7 @@ const truth: Invariant = (evidence) => {
     locked: isOld,
     unreachable: isOld,
     interrupted: isOld,
-    'needs hands': allows.hands === true && reboots(stage.journey),
+    'needs hands': (allows.hands === true && reboots(stage.journey)) || keepsProfile(evidence),
   }
   const by = /by (\d{4}-\S+Z)/.exec(reason)?.[1]
   return [

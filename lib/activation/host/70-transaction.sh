@@ -356,9 +356,16 @@ conclude_roll_back() {
   now=$(running_system)
   next=$(boot_default)
   [ -z "$theirs" ] || why="$why; somebody else set the profile meanwhile, which is left as it is"
-  if [ -z "$theirs" ] && { [ "$next" != "$old_boot" ] || [ "$(profile_generation_link)" != "$old_profile_link" ] ||
-    { [ "$next" = unknown ] && [ "$loader_exit" != 0 ]; }; }; then
-    finish needs-hands "$why; and going back failed: the next boot would run $next"
+  stays=
+  if [ -z "$theirs" ]; then
+    at=$(profile_generation_link)
+    [ "$at" = "$old_profile_link" ] || stays="the system profile stays at ${at:-nothing}"
+    if [ "$next" != "$old_boot" ] || { [ "$next" = unknown ] && [ "$loader_exit" != 0 ]; }; then
+      stays="the next boot would run $next"
+    fi
+  fi
+  if [ -n "$stays" ]; then
+    finish needs-hands "$why; and going back failed: $stays"
     return
   fi
   if ! has_switched; then
