@@ -45,7 +45,7 @@ export interface Telling<T> {
   /** In words; the name of the host stands at the start of the first line, in a column of that width. */
   lines(name: string, result: T, room: Room): Line[]
   /** As JSON. */
-  data(result: T): object
+  data(result: T, host: string): object
   /** The outcome that an answer counts as, when it is no success. */
   countsAs?(result: T): OutcomeKind | undefined
 }
@@ -67,7 +67,7 @@ export function concludeFindings<T>(
   const { out } = machine.terminal
   if (output.json) {
     const hosts = found.map(({ host, result }) =>
-      result instanceof Problem ? { host, error: problemData(result) } : { host, ...telling.data(result) },
+      result instanceof Problem ? { host, error: problemData(result) } : { host, ...telling.data(result, host) },
     )
     out.write(jsonText({ hosts, exitCode: code }))
     return code

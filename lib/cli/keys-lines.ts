@@ -16,7 +16,7 @@ export function keysLines(name: string, report: KeysReport, { room, now }: { roo
   const width = Math.max(0, ...keys.map(({ account }) => widthOf(account)))
   const fails = keysCountAs(report) !== undefined
   return [
-    [fails ? bad('✗') : good('✓'), ` ${name}  `, headline(report)],
+    ...fit([fails ? bad('✗') : good('✓'), ` ${name}  `, headline(report)]),
     ...did.flatMap((text) => fit([`    ${text}`])),
     ...couldNot.flatMap(({ text, mend }) => [...fit(['    ', bad('✗'), ` ${text}`]), ...hint(mend, room)]),
     ...keys.flatMap((key) => keyLines(key, { width, now, room })),

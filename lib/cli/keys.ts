@@ -82,7 +82,7 @@ export const keys = verb({
                 nixosModule(name.trim(), host, service)
                   .split('\n')
                   .map((line) => [line]),
-              data: (host) => ({ module: nixosModule('this host', host, service) }),
+              data: (host, name) => ({ module: nixosModule(name, host, service) }),
             },
         place,
       )

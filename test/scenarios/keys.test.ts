@@ -129,6 +129,25 @@ test('keys are made on the host, registered, and each tried as the one who uses 
   )
 })
 
+test('--all takes every host that has keys, and none of them holds up the others', async (t) => {
+  await stage.describeHost('nokeys', { address: '192.0.2.1' })
+  await stage.describeHost('gone', { address: lab.address('dave'), port: 9, nixbuildKeys: ['root'] })
+  const { code, stdout } = await stage.deploy('keys', '--all')
+  t.match(
+    { code, ...JSON.parse(stdout) },
+    {
+      code: 4,
+      hosts: [{ host: 'dave', keys: [{ acceptance: 'yes', findings: [] }, { acceptance: 'yes' }] }, { host: 'gone' }],
+    },
+  )
+  t.equal(JSON.parse(stdout).hosts.length, 2)
+  const { stdout: publics } = await stage.deploy('keys', 'show', '--all', '--plain')
+  t.same(publics.match(/^ssh-ed25519 \S+ dave:.*$/gm)?.length, 2)
+  const hosts = stage.inventory.hosts as Record<string, unknown>
+  for (const name of ['nokeys', 'gone']) delete hosts[name]
+  await describe({})
+})
+
 /** `[what is done to root's key, to the user's]`, each with the code by which it is told. */
 const breakages: readonly { root: [string, string]; my_username: [string, string] }[] = [
   { root: ['chmod 644 FILE', 'mode'], my_username: ["sed -i 's/$/\\r/' FILE", 'line-ends'] },
@@ -335,11 +354,18 @@ test('with the configuration of the post: which key the daemon uses, which nobod
   const store = 'nix store info --store ssh-ng://eu.nixbuild.net'
   t.match(await whoConnects(store), { code: 0, users: ['my_username'] }, 'the command itself connects')
 
-  await stage.inside('dave', 'rm /root/.ssh/nixbuild*; mv /etc/ssh/ssh_known_hosts /etc/ssh/away')
+  // The post's own block, by another name, and no host key pinned.
+  const posts = 'Host nixbuild\\n  HostName eu.nixbuild.net\\n  IdentityFile ~/.ssh/nixbuild\\n  IdentitiesOnly yes\\n'
+  await stage.inside(
+    'dave',
+    `rm /root/.ssh/nixbuild*; cd /etc/ssh; mv ssh_known_hosts away; mv ssh_config config-away; printf '${posts}' > ssh_config`,
+  )
+  t.match((await keys()).codes('my_username')[0], 'alias')
   t.match(await whoConnects(build('unknown')), { code: 1, stderr: 'Host key verification failed' })
-  const accept = 'ssh -o StrictHostKeyChecking=accept-new -o BatchMode=yes eu.nixbuild.net shell'
+  const accept = 'ssh -o StrictHostKeyChecking=accept-new -o BatchMode=yes nixbuild shell'
   t.match(await lab.inside('dave', accept), { code: 255, stderr: 'Permission denied' }, 'root has no key at all')
   t.match(await whoConnects(build('known')), { code: 0, users: ['root'] }, 'and yet that was what was missing')
+  await stage.inside('dave', 'mv /etc/ssh/config-away /etc/ssh/ssh_config')
 
   // The key is the user's, and root is the one who has to know the host key.
   await describe({}, ['my_username'])
@@ -355,6 +381,59 @@ test('with the configuration of the post: which key the daemon uses, which nobod
   t.match(local.verified.at(-1), { way: 'local-rebuild', works: false }, 'the CPU of the host builds nothing')
   await stage.inside('dave', 'mv /etc/nix/away /etc/nix/machines')
 })
+
+test('with what `keys module` prints in its configuration, a host needs its private keys and nothing else', async (t) => {
+  await stage.inside('dave', 'rm -f /etc/nix/machines')
+  t.match(await keys('revoke'), { code: 0, couldNot: [] })
+  await stage.inside('dave', 'rm -f /root/.ssh/config /root/.ssh/known_hosts /home/my_username/.ssh/config')
+  const module = JSON.parse((await stage.deploy('keys', 'module', 'dave')).stdout).hosts[0].module as string
+  t.match(module, '`deploy keys install dave`')
+  await stage.configure('dave', { etc: await filesOfNixos(module) })
+  t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
+
+  const installed = await keys('install')
+  t.match(installed, { code: 0, host: { systemRule: 'configuration' } })
+  for (const done of installed.did) t.match(done, /new key|key made|registered/, 'no file of ssh is written')
+  t.equal(await stage.inside('dave', 'ls /root/.ssh/config /home/my_username/.ssh/config 2> /dev/null || :'), '')
+  t.match(await keys('verify', '--local-rebuild'), {
+    code: 0,
+    verified: [
+      { account: 'root', way: 'build', works: true, isConfigured: true },
+      { account: 'my_username', way: 'store', works: true },
+      { account: 'my_username', way: 'local-rebuild', works: true, on: 'ssh://eu.nixbuild.net' },
+    ],
+  })
+  t.match(await keys('rotate'), { code: 0, couldNot: [] })
+  t.match(await keys('verify'), { code: 0 })
+})
+
+/** What NixOS makes of a module's settings in /etc (nixos/modules: programs/ssh.nix, config/nix-remote-build.nix). */
+async function filesOfNixos(module: string): Promise<Record<string, string>> {
+  const evaluate = 'cat > /tmp/module.nix && nix-instantiate --eval --strict --json -E "import /tmp/module.nix"'
+  const { code, stdout, stderr } = await lab.inside('forge', evaluate, { input: module })
+  if (code !== 0) throw new Error(stderr)
+  interface Machine extends Record<'hostName' | 'system', string> {
+    readonly maxJobs: number
+    readonly supportedFeatures: readonly string[]
+  }
+  const { programs, nix } = JSON.parse(stdout) as {
+    programs: {
+      ssh: {
+        extraConfig: string
+        knownHosts: Readonly<Record<string, { readonly hostNames: readonly string[]; readonly publicKey: string }>>
+      }
+    }
+    nix: { distributedBuilds: true; buildMachines: readonly Machine[] }
+  }
+  const known = Object.values(programs.ssh.knownHosts)
+  const machine = (one: Machine) =>
+    `ssh://${one.hostName} ${one.system} - ${one.maxJobs} 1 ${one.supportedFeatures.join(',')} - -`
+  return {
+    'ssh/ssh_config': `${programs.ssh.extraConfig}\n\nHost *\nGlobalKnownHostsFile /etc/ssh/ssh_known_hosts\n`,
+    'ssh/ssh_known_hosts': known.map((one) => `${one.hostNames.join(',')} ${one.publicKey}\n`).join(''),
+    'nix/machines': nix.buildMachines.map((one) => `${machine(one)}\n`).join(''),
+  }
+}
 
 /** Runs a script as my_username on dave; `users`: those whose `ssh` ran meanwhile. */
 async function whoConnects(script: string) {
