@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { beginInput, type HostProgram, hostProgram } from '../../lib/activation/host-program.ts'
@@ -250,6 +250,31 @@ t.test('a profile is put back, and its own generation goes, wherever that was cu
         reset_profile system-1-link /nix/store/old; ls -1 ${here}/all; readlink ${here}/all/system`
       t.equal(run(shell, script), 'system\nsystem-1-link\nsystem-3-link\nsystem-1-link\n', `${at}, ${shell}`)
     }
+})
+
+t.test('the exit code of a switch is known, also where no file can be written', async (t) => {
+  // Only Linux has it.
+  const disks = existsSync('/dev/full') ? ['sound', 'full'] : ['sound']
+  for (const shell of shells) {
+    for (const [script, code] of [
+      ['exit 0', 0],
+      ['exit 4', 4],
+      ['kill -KILL $PPID', 137],
+    ] as const) {
+      for (const disk of disks) {
+        const here = t.testdir({ log: '', bin: { 'switch-to-configuration': `#!/bin/sh\n${script}\n` } })
+        if (disk === 'full') symlinkSync('/dev/full', `${here}/switch-exit.new`)
+        const said = run(
+          shell,
+          `${functions}
+          job_ids() { :; }
+          chmod +x '${here}/bin/switch-to-configuration'
+          here='${here}' state=x; run_switch '${here}' test 1000 2> /dev/null; echo "$switch_exit"`,
+        )
+        t.equal(said, `${code}\n`, `${shell}, ${script}, a ${disk} disk`)
+      }
+    }
+  }
 })
 
 t.test('the next line of the history is whole, whatever a power cut left of the last one', async (t) => {

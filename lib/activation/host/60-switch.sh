@@ -7,16 +7,13 @@ run_switch() { # SYSTEM ACTION LIMIT-IN-CENTISECONDS
   end=$(($(uptime_cs) + $3))
   echo "$1/bin/switch-to-configuration $2" >> "$here/log"
   # A session of its own, so that all of it can be ended at once; none of our descriptors but the log.
-  setsid env -u NIX_REMOTE /bin/sh -c '"$0" "$1"; echo $? > "$2.new"; mv -f "$2.new" "$2"' "$1/bin/switch-to-configuration" "$2" "$here/switch-exit" \
+  setsid env -u NIX_REMOTE /bin/sh -c '"$0" "$1"; code=$?; echo "$code" > "$2.new" && mv -f "$2.new" "$2"; exit "$code"' "$1/bin/switch-to-configuration" "$2" "$here/switch-exit" \
     < /dev/null >> "$here/log" 2>&1 8>&- 9>&- &
   switch_pid=$!
   switch_exit=
   calling_off=
   while [ ! -e "$here/switch-exit" ]; do
-    if ! kill -0 "$switch_pid" 2> /dev/null; then
-      [ -e "$here/switch-exit" ] || switch_exit=137
-      break
-    fi
+    kill -0 "$switch_pid" 2> /dev/null || break
     # Called off: a switch that is nearly done is better finished than killed.
     if [ -z "$calling_off" ] && [ "$state" = activating ] && called_off; then
       calling_off=125
@@ -36,7 +33,10 @@ run_switch() { # SYSTEM ACTION LIMIT-IN-CENTISECONDS
     sleep 0.1
   done
   wait "$switch_pid" 2> /dev/null
-  [ -n "$switch_exit" ] || switch_exit=$(cat "$here/switch-exit")
+  ended=$?
+  # Where /run is full, there is no more than how it ended.
+  [ -n "$switch_exit" ] || switch_exit=$(cat "$here/switch-exit" 2> /dev/null)
+  [ -n "$switch_exit" ] || switch_exit=$ended
   rm -f "$here/switch-exit" "$here/jobs"
   echo "exit $switch_exit" >> "$here/log"
 }
