@@ -5,13 +5,15 @@ import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import type { Problem } from '../problem.ts'
 import type { Load } from './load.ts'
 
+/** `--option NAME VALUE` */
+export type NixSetting = readonly [name: string, value: string]
+
 /** Passed on to Nix as they are. */
 export interface EvaluationOptions {
   readonly impure: boolean
   readonly showTrace: boolean
   readonly refresh: boolean
-  /** `--option NAME VALUE` */
-  readonly options: readonly (readonly [name: string, value: string])[]
+  readonly options: readonly NixSetting[]
   /** `--override-input NAME REFERENCE` */
   readonly overrideInputs: readonly (readonly [name: string, reference: string])[]
 }
@@ -77,7 +79,7 @@ export interface Evaluator {
 export interface BuildStore {
   readonly name: string
   /** One stream that isn't shared: the caller closes it. `settings`: of nix.conf, where the store takes any. */
-  openStore(signal: AbortSignal, settings?: EvaluationOptions['options']): Promise<OpenStore>
+  openStore(signal: AbortSignal, settings?: readonly NixSetting[]): Promise<OpenStore>
   /** What the boot loader will copy of a toplevel that is built here; undefined when that can't be told. */
   bootFiles(toplevel: StorePath, signal: AbortSignal): Promise<readonly BootFile[] | undefined>
   /** Where the whole log of a failed build is, for a person. */

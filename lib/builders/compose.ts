@@ -7,9 +7,18 @@ import type { DerivationPath, StorePath } from '../nix/store-path.ts'
 import { transfer } from '../nix/transfer.ts'
 import { DaemonLost } from '../nix/worker-protocol.ts'
 import { Problem, partsOf } from '../problem.ts'
-import type { Builder, BuilderEvents, BuildStore, EvaluationOptions, Evaluator, OpenStore } from './builder.ts'
+import type {
+  Builder,
+  BuilderEvents,
+  BuildStore,
+  EvaluationOptions,
+  Evaluator,
+  NixSetting,
+  OpenStore,
+} from './builder.ts'
 import type { Load } from './load.ts'
 import { changed, keep, realise } from './realise.ts'
+import { timeLimits, watchLimits } from './time-limits.ts'
 
 interface Work {
   readonly events: BuilderEvents
@@ -107,6 +116,25 @@ export function builderOf(name: string, { evaluator, store, clock }: BuilderPart
     }
   }
 
+  /** Whoever hangs up ends what is built for him. */
+  const withLimits = (open: OpenStore, options: readonly NixSetting[]): OpenStore => ({
+    ...open,
+    async build(derivations, onEvent) {
+      const { whereLogIs } = store
+      const limits = watchLimits(options, { clock, whereLogIs, onLimit: () => open.close() })
+      try {
+        return await open.build(derivations, (event) => {
+          limits.on(event)
+          onEvent(event)
+        })
+      } catch (error) {
+        throw limits.problem() ?? error
+      } finally {
+        limits.end()
+      }
+    },
+  })
+
   return {
     name,
     evaluate,
@@ -120,14 +148,18 @@ export function builderOf(name: string, { evaluator, store, clock }: BuilderPart
     async build(derivations, events, signal) {
       const options = evaluated?.options.options ?? []
       // A service may know none of Nix's settings, and end at one that it doesn't know.
-      if (!isOwnStore && options.length > 0) {
-        const names = options.map(([setting]) => setting).join(', ')
+      const untold = isOwnStore ? [] : options.filter(([setting]) => !timeLimits.some((limit) => limit === setting))
+      if (untold.length > 0) {
+        const names = untold.map(([setting]) => setting).join(', ')
         events.warning(`--option ${names}: for the evaluation on ${evaluator.name} alone; ${store.name} is not told`)
       }
       const once = () =>
         withStore(
           { events, signal },
-          (open, supply) => realise({ store: open, supply, about: store }, derivations, events),
+          (open, supply) => {
+            const limited = isOwnStore ? open : withLimits(open, options)
+            return realise({ store: limited, supply, about: store }, derivations, events)
+          },
           keepBuilt,
         )
       try {

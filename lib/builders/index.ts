@@ -1,9 +1,11 @@
 /** The kinds of builder, by what `builders:` in hosts.yaml says. */
-import type { BuilderSpec, Inventory } from '../inventory/inventory.ts'
+import type { BuilderSpec, Inventory, StoreSpec } from '../inventory/inventory.ts'
 import type { Builder, BuilderEvents, BuildStore, Evaluator } from './builder.ts'
+import { buildHookTo } from './build-hook.ts'
 import { builderOf } from './compose.ts'
 import { leastBusy } from './least-busy.ts'
 import { localNix } from './local.ts'
+import type { BuildHook } from './nix-machine.ts'
 import { sshMachine } from './ssh.ts'
 import { remoteStore } from './store.ts'
 import type { BuilderSurroundings } from './surroundings.ts'
@@ -20,10 +22,11 @@ export interface Builders {
 type Part = Evaluator | BuildStore
 
 export function openBuilders(specs: Inventory['builders'], surroundings: BuilderSurroundings): Builders {
-  const parts = once<Part>((name) => partOf(specs.get(name) ?? { kind: 'local', name }, surroundings))
+  const specOf = (name: string): BuilderSpec => specs.get(name) ?? { kind: 'local', name }
+  const parts = once<Part>((name) => partOf(specOf(name), specOf, surroundings))
   const builders = once<Builder>((name) => {
-    const spec = specs.get(name)
-    const evaluator = spec?.kind === 'store' ? spec.evaluateOn : name
+    const spec = specOf(name)
+    const evaluator = spec.kind === 'store' && !spec.buildHook ? spec.evaluateOn : name
     return builderOf(name, {
       evaluator: parts.get(evaluator) as Evaluator,
       store: parts.get(name) as BuildStore,
@@ -47,16 +50,14 @@ export function openBuilders(specs: Inventory['builders'], surroundings: Builder
 }
 
 /** What evaluates is a store as well; a store alone evaluates nothing, and the inventory has seen to that. */
-function partOf(spec: BuilderSpec, surroundings: BuilderSurroundings): Part {
-  switch (spec.kind) {
-    case 'ssh':
-      return sshMachine(spec, surroundings)
-    case 'store':
-      return remoteStore(spec, surroundings)
-    case 'local':
-      return localNix(spec.name, surroundings)
-  }
+function partOf(spec: BuilderSpec, specOf: (name: string) => BuilderSpec, surroundings: BuilderSurroundings): Part {
+  if (spec.kind !== 'store') return machineOf(spec, surroundings)
+  if (!spec.buildHook) return remoteStore(spec, surroundings)
+  return machineOf(specOf(spec.evaluateOn) as Exclude<BuilderSpec, StoreSpec>, surroundings, buildHookTo(spec))
 }
+
+const machineOf = (spec: Exclude<BuilderSpec, StoreSpec>, surroundings: BuilderSurroundings, hook?: BuildHook): Part =>
+  spec.kind === 'ssh' ? sshMachine(spec, surroundings, hook) : localNix(spec.name, surroundings, hook)
 
 function once<Value>(make: (name: string) => Value) {
   const made = new Map<string, Value>()

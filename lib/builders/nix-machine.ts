@@ -5,7 +5,8 @@ import { searchPath } from '../nix/search-path.ts'
 import { queryClosure } from '../nix/serve-protocol.ts'
 import type { StorePath } from '../nix/store-path.ts'
 import { streamsOf } from '../nix/streams.ts'
-import type { BootFile, BuildStore, EvaluationOptions, Evaluator, OpenStore } from './builder.ts'
+import { Problem } from '../problem.ts'
+import type { BootFile, BuildStore, Evaluator, NixSetting, OpenStore } from './builder.ts'
 import { connectionBy, openDaemon } from './connection.ts'
 import { evaluateOn } from './evaluate.ts'
 import { askLoad } from './load.ts'
@@ -22,6 +23,14 @@ export interface NixMachineParts {
   /** Inputs of the flake that are given from here. */
   readonly inputs: ReadonlyMap<string, InputSource>
   whereLogIs?: BuildStore['whereLogIs']
+  /** Builds elsewhere, by its build hook: the name of that builder, and what its daemon is told. */
+  readonly buildHook?: BuildHook | undefined
+}
+
+export interface BuildHook {
+  readonly name: string
+  readonly settings: readonly NixSetting[]
+  ownWords?: BuildStore['ownWords']
 }
 
 export type NixMachine = Evaluator & BuildStore
@@ -39,7 +48,7 @@ const bootFilesScript = `for part in kernel initrd; do
 done
 [ ! -d "$1/dtbs" ] || echo "$(($(du -sk "$1/dtbs/" | cut -f 1) * 1024))" "$(readlink -f "$1/dtbs")" device-trees`
 
-export function nixMachine({ name, connect, here, flake, inputs, ...parts }: NixMachineParts): NixMachine {
+export function nixMachine({ name, connect, here, flake, inputs, buildHook, ...parts }: NixMachineParts): NixMachine {
   const { machine, leave, close } = connectionBy(connect)
   const whereLogIs =
     parts.whereLogIs ?? ((derivation: string) => `see the whole log: nix log ${derivation} (on ${name})`)
@@ -55,11 +64,16 @@ export function nixMachine({ name, connect, here, flake, inputs, ...parts }: Nix
     })
   }
 
-  async function openNew(signal: AbortSignal, settings: EvaluationOptions['options'] = []): Promise<OpenStore> {
+  async function openNew(signal: AbortSignal, settings: readonly NixSetting[] = []): Promise<OpenStore> {
     const there = await machine(signal)
-    const options = settings.flatMap(([setting, value]) => ['--option', setting, value])
+    const all = [...(buildHook?.settings ?? []), ...settings]
+    const options = all.flatMap(([setting, value]) => ['--option', setting, value])
     const argv = ['sh', '-c', daemonScript, 'nix-daemon', ...options]
     const store = await openDaemon(there, argv, signal, { onLost: () => leave(there) })
+    if (buildHook !== undefined && store.trusted === false) {
+      store.close()
+      throw untrusted(there, buildHook)
+    }
     let serving: Channel | undefined
     // A turn for each level of the graph takes seconds on a long line.
     const closureByServe = async (paths: readonly StorePath[]) => {
@@ -96,12 +110,13 @@ export function nixMachine({ name, connect, here, flake, inputs, ...parts }: Nix
       const places = { here, there: () => machine(signal), onBegin, flake, inputs, whereLogIs }
       return await evaluateOn(places, { configurations, options, events, signal })
     },
-    async openStore(signal: AbortSignal, settings: EvaluationOptions['options'] = []) {
+    async openStore(signal: AbortSignal, settings: readonly NixSetting[] = []) {
       return (await takeReady()) ?? (await openNew(signal, settings))
     },
     load: async (signal) => askLoad(await machine(signal), signal),
     bootFiles,
     whereLogIs,
+    ...(buildHook?.ownWords && { ownWords: buildHook.ownWords }),
     shell: { machine, serve: serveScript },
     async close() {
       await dropReady()
@@ -109,3 +124,11 @@ export function nixMachine({ name, connect, here, flake, inputs, ...parts }: Nix
     },
   }
 }
+
+const untrusted = ({ name, user }: Machine, hook: BuildHook) =>
+  new Problem(`the Nix daemon of ${name} does not trust ${user}, and builds nothing at ${hook.name} for others`, {
+    hints: [
+      `on ${name}: nix.settings.trusted-users = [ "root" "${user}" ];`,
+      `or have it build there by its own configuration (nix.buildMachines), and name ${name} as the builder`,
+    ],
+  })

@@ -47,6 +47,7 @@ export function nixbuildAccount(builders: Inventory['builders']): StoreSpec {
     systems: undefined,
     destination: `ssh://${nixbuildHost}`,
     evaluateOn: '',
+    buildHook: false,
     service: 'nixbuild.net',
     identityFile: undefined,
     hostKey: undefined,

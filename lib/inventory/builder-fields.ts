@@ -87,6 +87,12 @@ export const builderFields = v.strictObject({
   ssh: v.optional(v.pipe(destination, about('A machine with a shell and Nix: evaluates and builds.'))),
   store: v.optional(v.pipe(v.string(), unless(storeMistake), about('A store that builds and has no shell.'))),
   evaluateOn: v.optional(v.pipe(name, about('Where to evaluate for it: local, or a builder with ssh.'))),
+  buildHook: v.optional(
+    v.pipe(
+      v.boolean(),
+      about('Reach nixbuild.net by the build hook of whoever evaluates, who fetches what substituters have.', false),
+    ),
+  ),
   systems: v.optional(
     v.pipe(
       v.array(v.picklist(systems)),

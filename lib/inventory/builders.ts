@@ -27,6 +27,7 @@ export function resolveBuilder(name: string, raw: RawBuilder, directory: string)
     systems,
     destination: store.replace(/^ssh-ng:/, 'ssh:'),
     evaluateOn,
+    buildHook: raw.buildHook ?? false,
     service: isNixbuild(store) ? 'nixbuild.net' : undefined,
     identityFile: identityFile === undefined ? undefined : file(identityFile),
     hostKey,
@@ -66,6 +67,7 @@ export function builderFindings(builders: Readonly<Record<string, RawBuilder>>, 
     return [
       ...evaluatorFindings(name, raw.evaluateOn ?? localBuilder, { builders, known }),
       ...serviceFindings(name, raw),
+      ...hookFindings(name, raw),
     ]
   })
 }
@@ -87,7 +89,7 @@ function evaluatorFindings(
 /** What only nixbuild.net reads would be sent to somebody else in vain, and a token must not be. */
 function serviceFindings(name: string, raw: RawBuilder & object): Finding[] {
   if (isNixbuild(raw.store ?? '')) return []
-  return (['token', 'keyCommands', 'settings', 'tags'] as const)
+  return (['token', 'keyCommands', 'settings', 'tags', 'buildHook'] as const)
     .filter((field) => raw[field] !== undefined)
     .map((field) => ({
       path: ['builders', name, field],
@@ -95,6 +97,16 @@ function serviceFindings(name: string, raw: RawBuilder & object): Finding[] {
       at: 'key',
     }))
 }
+
+/** They are variables of a connection that is not ours. */
+const hookFindings = (name: string, raw: RawBuilder & object): Finding[] =>
+  (['settings', 'tags'] as const)
+    .filter((field) => raw.buildHook && raw[field] !== undefined)
+    .map((field) => ({
+      path: ['builders', name, field],
+      message: `is sent when this machine logs in, and with buildHook ${raw.evaluateOn} does`,
+      at: 'key',
+    }))
 
 export function unknownBuilder(path: Finding['path'], name: string, known: readonly string[]): Finding {
   const candidates = [...new Set([...known, localBuilder])]

@@ -34,6 +34,8 @@ export interface StoreSpec {
   readonly destination: string
   /** the name of a builder, or `local` */
   readonly evaluateOn: string
+  /** reached by the build hook of whoever evaluates, not by this machine */
+  readonly buildHook: boolean
   /** what is known of whoever runs it */
   readonly service: 'nixbuild.net' | undefined
   /** a private key; absolute */

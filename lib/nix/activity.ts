@@ -5,7 +5,7 @@ import { nameOf, parseStorePath } from './store-path.ts'
 
 // nix's src/libutil/logging.hh: ActivityType and ResultType.
 export const activities = { copyPath: 100, fileTransfer: 101, builds: 104, build: 105, substitute: 108 } as const
-const result = { buildLogLine: 101, progress: 105 } as const
+export const results = { buildLogLine: 101, progress: 105 } as const
 
 /** Enough to see why a build failed; the whole log is on the builder. */
 const keptLines = 20
@@ -66,11 +66,11 @@ export class Activities {
   }
 
   #result({ id, type, fields }: NixEvent & { kind: 'result' }): void {
-    if (type === result.progress && this.#counters.has(id)) {
+    if (type === results.progress && this.#counters.has(id)) {
       this.#done = Number(fields[0] ?? 0)
       this.#expected = Number(fields[1] ?? 0)
     }
-    if (type !== result.buildLogLine) return
+    if (type !== results.buildLogLine) return
     const derivation = this.#building.get(id)?.[0]
     const line = String(fields[0] ?? '')
     this.#listener.log(derivation === undefined ? line : `${shortName(derivation)}> ${line}`)

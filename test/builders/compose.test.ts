@@ -122,9 +122,9 @@ t.test('the evaluator is not asked for what the store has', async (t) => {
 t.test('settings for the evaluation do not reach the store, which is said', async (t) => {
   const { told, evaluator, store, events, signal } = played({ atStore: [dave, source] })
   const builder = builderOf('nixbuild', { evaluator, store, clock })
-  await builder.evaluate(['dave'], { ...noOptions, options: [['timeout', '60']] }, events, signal)
+  await builder.evaluate(['dave'], { ...noOptions, options: [['cores', '1'], ['timeout', '60']] }, events, signal)
   await builder.build([dave], events, signal)
-  t.match(told, [/^--option timeout: for the evaluation on forge alone; nixbuild is not told$/])
+  t.match(told, [/^--option cores: for the evaluation on forge alone; nixbuild is not told$/])
 })
 
 t.test('derivations that both have lost are evaluated once more, as they were', async (t) => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { buildHookTo } from '../../lib/builders/build-hook.ts'
 import { nixbuildLogin, nixbuildWords, whatNixbuildWants } from '../../lib/builders/nixbuild.ts'
 import type { StoreSpec } from '../../lib/inventory/inventory.ts'
 import { NotLetIn } from '../../lib/machine/machine.ts'
@@ -10,6 +11,7 @@ const spec: StoreSpec = {
   destination: 'ssh://eu.nixbuild.net',
   systems: undefined,
   evaluateOn: 'forge',
+  buildHook: false,
   service: 'nixbuild.net',
   identityFile: undefined,
   hostKey: undefined,
@@ -27,6 +29,17 @@ t.test('the published host key is pinned, and settings and tags are variables', 
   t.match(made.options, { PubkeyAcceptedKeyTypes: 'ssh-ed25519', ServerAliveInterval: '60' })
   const own = { key: 'ssh-ed25519 BBBB', from: 'hosts.yaml' }
   t.strictSame(nixbuildLogin({ ...login, hostKey: own }, spec, undefined).hostKey, own)
+  t.end()
+})
+
+t.test('by a build hook, its line has the published host key or the one of hosts.yaml, and what it builds for', (t) => {
+  const line = (over: Partial<StoreSpec>) => new Map(buildHookTo({ ...spec, ...over }).settings).get('builders') ?? ''
+  const fields = line({}).split(' ')
+  t.equal(fields.length, 8)
+  t.same(fields.slice(0, 3), ['ssh://eu.nixbuild.net', 'x86_64-linux,aarch64-linux', '-'])
+  t.match(Buffer.from(fields[7] ?? '', 'base64').toString(), /^ssh-ed25519 AAAA/)
+  const own = line({ systems: ['riscv64-linux'], hostKey: 'ssh-ed25519 BBBB' }).split(' ')
+  t.same([own[1], Buffer.from(own[7] ?? '', 'base64').toString()], ['riscv64-linux', 'ssh-ed25519 BBBB'])
   t.end()
 })
 

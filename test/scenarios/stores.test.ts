@@ -1,6 +1,7 @@
 /** Builders without a shell: the stand-in for nixbuild.net (test/lab/stand-in), and the control machine's own Nix. */
 import { before, type Test, test } from 'tap'
 import * as lab from '../lab/lab.mjs'
+import { seen } from './eventually.ts'
 import { type Facts, type Stage, sameAsBefore, setStage, type Told } from './stage.ts'
 
 let stage: Stage
@@ -138,6 +139,42 @@ test('what the store would build can be asked, and a build that fails there show
   )
 })
 
+test('a build of a store that takes too long is called off, like one that nobody waits for any more', async (t) => {
+  const sleeps = () => lab.hostProcesses('standin').some(({ argv }) => argv.join(' ') === 'sleep 601')
+  await stage.configure('dave', { buildSeconds: 601 })
+  const was = await stage.facts('dave')
+  const slow = await stage.deployHost('dave', '--option', 'timeout', '5')
+  t.match(slow, { code: 1, outcome: { kind: 'untouched', detail: 'timed out after 5 seconds' } })
+  t.match(slow.outcome.hints.join('\n'), /nixbuild\.net keeps the whole log of[^]*the limit is `timeout` of --option/)
+  await seen('the build ends', () => !sleeps())
+
+  const run = stage.start('dave')
+  await seen('it is built', sleeps)
+  await run.signal('INT')
+  t.match(await run.finished, { code: 130 })
+  await seen('the build ends', () => !sleeps())
+  sameAsBefore(t, was, await stage.facts('dave'))
+})
+
+test('a store that goes away in the middle of a build is asked once more, and then it is said', async (t) => {
+  await buildWith({})
+  const daemons = () => lab.hostProcesses('standin').filter(({ argv }) => argv.join(' ').startsWith('nix-daemon --stdio'))
+  const sleeps = () => lab.hostProcesses('standin').some(({ argv }) => argv.join(' ') === 'sleep 602')
+  await stage.configure('dave', { buildSeconds: 602 })
+  const was = await stage.facts('dave')
+  const run = stage.start('dave')
+  for (const turn of ['first', 'second']) {
+    await seen(`the ${turn} build`, sleeps)
+    t.ok(daemons().length > 0)
+    await stage.inside('standin', 'pkill -KILL -f "^nix-daemon --stdio"')
+    await seen(`the ${turn} build ends`, () => !sleeps())
+  }
+  const told = await run.finished
+  t.match(told, { code: 1, stderr: /went away in the middle of the build: going on there once more/ })
+  t.match(told.outcomes['dave'], { kind: 'untouched', reason: 'nixbuild went away in the middle of the build, twice' })
+  sameAsBefore(t, was, await stage.facts('dave'))
+})
+
 test('the published host key is pinned, and another one is refused', async (t) => {
   await buildWith({ hostKey: undefined })
   await connections()
@@ -168,6 +205,7 @@ function watchArguments(machines: readonly string[], text: string) {
     }
   }
   const timer = setInterval(look, 10)
+  timer.unref()
   return {
     stop() {
       clearInterval(timer)
@@ -225,6 +263,58 @@ test('a token in place of a key: from a file or a variable, and nowhere else to 
   await refused(t, 'the auth token is not valid', 'tokens create -p store:read')
   await stage.onControl('sed -i 1d .bashrc')
   await refused(t, 'the environment variable NIXBUILDNET_TOKEN, which has the token, is not set')
+})
+
+test('reached as a store the service builds what a cache has; by the build hook of forge, that is fetched', async (t) => {
+  const cache = 'file:///var/cache/binary'
+  const signedBy = (machine: string, path: string) => stage.inside(machine, `nix path-info --sigs ${path}`)
+  /** A system, all of which is in the cache of forge and no longer in its store: the path of one package. */
+  const cached = async (version: string) => {
+    stage.inventory.builders = { forge: { ssh: 'forge' } }
+    stage.inventory.defaults.builder = 'forge'
+    await stage.writeInventory()
+    await stage.configure('dave', { packages: { count: 1, size: 1000, version } })
+    const { stdout } = await stage.deploy('build', 'dave', '--plain')
+    const [toplevel = ''] = /\/nix\/store\/\S+/.exec(stdout) ?? []
+    await stage.inside('forge', `nix copy --to ${cache} ${toplevel}`)
+    const path = await stage.inside('forge', `nix-store -qR ${toplevel} | grep -- -filler-1-${version}`)
+    await stage.inside('forge', 'nix-collect-garbage -d')
+    t.equal(await has('forge', path.trim()), false)
+    await stage.configure('dave', { packages: { count: 1, size: 1000, version }, motd: `another one: ${version}` })
+    return path.trim()
+  }
+  const withCache = ['--option', 'substituters', cache, '--option', 'require-sigs', 'false']
+
+  const first = await cached('store')
+  await buildWith({})
+  t.match(await stage.deployHost('dave', ...withCache), { code: 0, outcome: { kind: 'deployed' } })
+  t.match(await signedBy('standin', first), 'nixbuild.net/STANDIN-1:', 'built once more')
+
+  const second = await cached('hook')
+  await buildWith({ buildHook: true })
+  t.match(await stage.deployHost('dave', ...withCache), { code: 1, outcome: { kind: 'untouched' } }, 'root has no key')
+  await stage.inside('forge', 'ssh-keygen -q -t ed25519 -N "" -C forge:root -f /root/.ssh/id_ed25519')
+  const key = (await stage.inside('forge', 'cat /root/.ssh/id_ed25519.pub')).trim()
+  await stage.inside('standin', `echo '${key}' >> /var/lib/nixbuild-stand-in/ssh-keys`)
+  await connections()
+  const { code, outcome } = await stage.deployHost('dave', ...withCache)
+  t.match({ code, outcome }, { code: 0, outcome: { kind: 'deployed' } })
+  isPermanent(t, await stage.facts('dave'), outcome.toplevel)
+  t.match(await signedBy('standin', outcome.toplevel ?? ''), 'nixbuild.net/STANDIN-1:', 'the system was built there')
+  t.notMatch(await signedBy('standin', second), 'STANDIN-1', 'and what the cache had was not')
+  t.same(
+    [...new Set((await connections()).map(({ client, command }) => `${client} ${command}`))],
+    [`${lab.address('forge')} nix-store --serve --write`],
+    'forge alone speaks to it, as its build hook does',
+  )
+
+  await stage.inside('forge', 'sed -i "s/^trusted-users.*/trusted-users = root/" /etc/nix/nix.conf')
+  await stage.inside('forge', 'systemctl stop nix-daemon.service')
+  await refused(t, 'does not trust', 'trusted-users = [')
+  t.match(await stage.deploy('doctor', '--builders', '--plain'), {
+    code: 1,
+    stdout: /does not trust .*\n.*trusted-users/,
+  })
 })
 
 test('of several builders, one that is down is left out', async (t) => {
