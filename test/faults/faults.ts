@@ -90,10 +90,12 @@ umount /run/boot-disk; rm -rf /run/boot-files /run/boot-disk; sync`
 
 /** The mount of / itself is always busy; a mount of its own over each directory of it can be made read-only. */
 const directories = '/boot /etc /home /root /tmp /var'
-const readOnly = (directories: string) => `for directory in ${directories}; do
+const readOnly = (directories: string) => `touch /run/frozen; for directory in ${directories}; do
   mount --bind $directory $directory && mount --make-private $directory && mount -o remount,bind,ro $directory || exit 1
 done`
-const writable = (directories: string) => `for directory in ${directories}; do umount -l $directory; done; true`
+// After a reboot there are only the machine's own mounts.
+const writable = (directories: string) =>
+  `rm /run/frozen || exit 0; for directory in ${directories}; do umount -l $directory; done; true`
 
 /** The memory file system that keeps the deployment's state, without a byte to spare. */
 const fillRun = `df --output=size -k /run | tail -n 1 > /var/size-of-run
@@ -240,7 +242,8 @@ export const faults: readonly Fault[] = [
   {
     name: 'whole disk read-only',
     apply: inside(readOnly(`${directories} /nix`)),
-    mend: inside(writable(`${directories} /nix`)),
+    // Neither Nix's daemon nor a user's session begins where nothing can be written.
+    mend: inside(`${writable(`${directories} /nix`)}; systemctl reset-failed nix-daemon.service 'user@*'; true`),
     allows: { noHistory: true, hands: true, frozenDisk: true, frozenStore: true, deadRoots: true },
   },
   { name: '/run full', apply: inside(fillRun), mend: inside(mendRun) },
