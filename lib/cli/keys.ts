@@ -69,10 +69,13 @@ export const keys = verb({
     const work = { inventory, hosts, verbose: given.verbose }
 
     if (action === 'why' || action === 'module') {
-      const found = await atWork(work, machine, (tools) =>
-        lookAt(hosts, tools, action === 'why' ? story.lookAtDaemonsToo : story.lookAtKeys),
+      const [found, signingKey] = await atWork(work, machine, (tools) =>
+        Promise.all([
+          lookAt(hosts, tools, action === 'why' ? story.lookAtDaemonsToo : story.lookAtKeys),
+          action === 'why' ? undefined : story.signingKeyOf(tools),
+        ]),
       )
-      const service = story.serviceOf(inventory.builders)
+      const service = { ...story.serviceOf(inventory.builders), signingKey }
       return concludeFindings(
         found,
         action === 'why'

@@ -87,14 +87,33 @@ interface Said {
   readonly failed: boolean
 }
 
-async function tellApi(line: string, { login, signal }: AccountAccess): Promise<Said> {
+async function askApi(line: string, { login, signal }: Pick<AccountAccess, 'login' | 'signal'>) {
   const machine = await login(signal)
   try {
-    const command = { argv: ['api', ...line.split(/\s+/)] }
-    const { code, stdout, stderr } = await machine.run(command, { timeoutMs: 30_000, signal })
-    return { answer: stderr.trim() || stdout, failed: code !== 0 }
+    return await machine.run({ argv: ['api', ...line.split(/\s+/)] }, { timeoutMs: 30_000, signal })
   } finally {
     await machine.close()
+  }
+}
+
+async function tellApi(line: string, access: AccountAccess): Promise<Said> {
+  const { code, stdout, stderr } = await askApi(line, access)
+  return { answer: stderr.trim() || stdout, failed: code !== 0 }
+}
+
+/**
+ * The public key that the account's builds are signed with, as `trusted-public-keys` of nix.conf has it (`NAME:BASE64`);
+ * undefined when the service doesn't say. As its own action asks for it: github.com/nixbuild/nixbuild-action.
+ */
+export async function signingKey(access: Pick<AccountAccess, 'login' | 'signal'>): Promise<string | undefined> {
+  try {
+    const { code, stdout } = await askApi('settings signing-key-for-builds --show', access)
+    const { keyName, publicKey } = code === 0 ? (JSON.parse(stdout) as Record<string, unknown>) : {}
+    const key = `${keyName}:${publicKey}`
+    return /^[\w./-]+:[A-Za-z0-9+/]{43}=$/.test(key) ? key : undefined
+  } catch (error) {
+    if (access.signal.aborted || !(error instanceof Problem || error instanceof SyntaxError)) throw error
+    return undefined
   }
 }
 

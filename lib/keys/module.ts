@@ -7,12 +7,18 @@ interface Service {
   readonly port: number
   /** `ssh-ed25519 AAAA…` */
   readonly hostKey: string
+  /** `NAME:BASE64`, where it is known */
+  readonly signingKey?: string | undefined
 }
 
 const text = (value: string) => `"${value.replaceAll(/["\\]|\$(?=\{)/g, '\\$&')}"`
 
 /** Needs no file to exist yet. `host`: its name in hosts.yaml. */
-export function nixosModule(host: string, { accounts, system, builders }: KeyHost, { port, hostKey }: Service): string {
+export function nixosModule(
+  host: string,
+  { accounts, system, builders }: KeyHost,
+  { port, hostKey, signingKey }: Service,
+): string {
   const name = port === 22 ? nixbuildHost : `[${nixbuildHost}]:${port}`
   return `# ${host}: keys for nixbuild.net. What is secret stays where \`deploy keys install ${host}\` puts it.
 {
@@ -29,7 +35,7 @@ ${port === 22 ? '' : `      Port ${port}\n`}      IdentityFile ~/.ssh/nixbuild
       IPQoS throughput
     Match all
   '';
-${builders.length > 0 || !usesDaemon(accounts) ? '' : machines(system)}}
+${signingKey === undefined ? '' : trusting(signingKey)}${builders.length > 0 || !usesDaemon(accounts) ? '' : machines(system)}}
 `
 }
 
@@ -39,6 +45,11 @@ ${port === 22 ? '' : `      Port ${port}\n`}      User authtoken
       PreferredAuthentications none
       PubkeyAuthentication no
       Include ${tokenFile}
+`
+
+const trusting = (key: string) => `
+  # What the account's builds are signed with: for whoever fetches them from nixbuild.net itself. \`deploy\` needs none of it.
+  nix.settings.trusted-public-keys = [ ${text(key)} ];
 `
 
 const usesDaemon = (accounts: readonly AccountKey[]) => accounts.some(({ account }) => account === 'root')

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { changeAccount, commandFor, tookOf } from '../../lib/keys/account.ts'
+import { changeAccount, commandFor, signingKey, tookOf } from '../../lib/keys/account.ts'
 import type { Channel, Machine } from '../../lib/machine/machine.ts'
 import { Problem } from '../../lib/problem.ts'
 
@@ -144,4 +144,35 @@ t.test('where nobody can see whether it took, it is neither done nor sent once m
   const changed = await changeAccount('x', { ...one, clock: clock(), signal }, async () => 'unknown')
   t.match(changed, { kind: 'not done', said: [/^api: /, 'whether it took could not be seen from the host'] })
   t.same(one.lines, ['api: x'])
+})
+
+t.test('the key that builds are signed with is what nix.conf takes, and nothing else', async (t) => {
+  const asked: string[][] = []
+  let closed = 0
+  const saying = (code: number, stdout: string) => ({
+    signal: new AbortController().signal,
+    login: async () =>
+      ({
+        run: async ({ argv }: { argv: string[] }) => {
+          asked.push(argv)
+          return { code, signal: null, lost: false, stdout, stderr: '' }
+        },
+        close: async () => void closed++,
+      }) as unknown as Machine,
+  })
+  const publicKey = `${'A'.repeat(43)}=`
+  const answer = JSON.stringify({ keyName: 'nixbuild.net/CQ9XPX-1', publicKey })
+  t.equal(await signingKey(saying(0, answer)), `nixbuild.net/CQ9XPX-1:${publicKey}`)
+  t.same(asked, [['api', 'settings', 'signing-key-for-builds', '--show']])
+  for (const [code, text] of [
+    [1, answer],
+    [0, ''],
+    [0, 'no JSON'],
+    [0, '{}'],
+    [0, JSON.stringify({ keyName: 'a" ]; b = [ "', publicKey })],
+  ] as const)
+    t.equal(await signingKey(saying(code, text)), undefined, text)
+  t.equal(closed, 6)
+  const login = async () => Promise.reject(new Problem('no answer', { kind: 'unreachable' }))
+  t.equal(await signingKey({ ...saying(0, ''), login }), undefined)
 })

@@ -389,6 +389,7 @@ test('with what `keys module` prints in its configuration, a host needs its priv
   await stage.inside('dave', 'rm -f /root/.ssh/config /root/.ssh/known_hosts /home/my_username/.ssh/config')
   const module = JSON.parse((await stage.deploy('keys', 'module', 'dave')).stdout).hosts[0].module as string
   t.match(module, '`deploy keys install dave`')
+  t.match(module, /trusted-public-keys = \[ "nixbuild\.net\/STANDIN-1:\S+" \]/)
   await stage.configure('dave', { etc: await filesOfNixos(module) })
   t.equal((await stage.deployHost('dave')).outcome.kind, 'deployed')
 

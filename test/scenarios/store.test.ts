@@ -313,6 +313,34 @@ t.test('builds are watched line by line, and one that fails stops no other', { s
   )
 })
 
+t.test('any of three versions of Nix evaluates, any of them builds, and any of them receives', { skip }, async (t) => {
+  const names = Object.keys(hosts)
+  const expression = (tag: string) => `let run = name: more: derivation ({
+      inherit name; tag = "${tag}"; system = builtins.currentSystem; builder = "/bin/sh"; PATH = "/bin:/usr/bin";
+      args = [ (builtins.toFile "script" "cat $before > $out; echo $tag >> $out") ]; } // more);
+    in run "top" { before = run "before" { before = builtins.toFile "source" "a source"; }; }`
+  const send = async (root: StorePath, from: string, to: string) => {
+    const [source, target] = await Promise.all([kept(daemonOf(from)), kept(daemonOf(to))])
+    return await copyOf([root], { from: source.store, to: target.store })
+  }
+  for (const evaluator of names) {
+    for (const builder of names) {
+      const made = await ssh(evaluator, 'nix-instantiate -', { input: expression(randomUUID()) })
+      const derivation = parseDerivationPath(made.stdout.trim())
+      if (builder !== evaluator) t.match(await send(derivation, evaluator, builder), { sentPaths: 4 })
+      const { store } = await kept(daemonOf(builder))
+      const [built] = await store.build([derivation], () => {})
+      t.match(built, { ok: true, outputs: { out: /-top$/ } }, `${evaluator} evaluates, ${builder} builds`)
+      const output = parseStorePath(built?.outputs['out'] ?? '')
+      for (const host of names.filter((name) => name !== builder)) {
+        t.match(await send(output, builder, host), { sentPaths: 1 }, `${builder} sends to ${host}`)
+        t.same(await validOn(host, [output]), [output])
+        t.equal((await intactOn(host, [output])).code, 0)
+      }
+    }
+  }
+})
+
 t.test('a build that nobody waits for any more is stopped', { skip }, async (t) => {
   const { store, gone } = await daemonOf('forge')
   const expression = `derivation { name = "endless"; tag = "${randomUUID()}"; system = builtins.currentSystem;

@@ -1,6 +1,7 @@
 /** A host whose keys are looked after: the login, and the service as the inventory has it. */
 import { nixbuildAccount } from '../../builders/nixbuild.ts'
 import type { Host, Inventory } from '../../inventory/inventory.ts'
+import { signingKey } from '../../keys/account.ts'
 import { managedLogins } from '../../keys/login.ts'
 import { lockKeys } from '../../keys/lock.ts'
 import type { Asking } from '../../keys/program.ts'
@@ -17,6 +18,10 @@ export function serviceOf(builders: Inventory['builders']) {
     commands: spec.keyCommands,
   }
 }
+
+/** What the account's builds are signed with, where the service says it. */
+export const signingKeyOf = ({ keys, signal }: Tools): Promise<string | undefined> =>
+  signingKey({ login: keys.login, signal })
 
 export interface Place {
   readonly host: Host
