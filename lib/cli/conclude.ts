@@ -45,7 +45,7 @@ export interface Telling<T> {
   /** In words; the name of the host stands at the start of the first line, in a column of that width. */
   lines(name: string, result: T, room: Room): Line[]
   /** As JSON. */
-  data(result: T, host: string): object
+  data(result: T, host: string): object & { readonly host?: never }
   /** The outcome that an answer counts as, when it is no success. */
   countsAs?(result: T): OutcomeKind | undefined
 }

@@ -20,7 +20,7 @@ export function keysLines(name: string, report: KeysReport, { room, now }: { roo
     ...did.flatMap((text) => fit([`    ${text}`])),
     ...couldNot.flatMap(({ text, mend }) => [...fit(['    ', bad('✗'), ` ${text}`]), ...hint(mend, room)]),
     ...keys.flatMap((key) => keyLines(key, { width, now, room })),
-    ...(keys.length > 0 ? fit(['    ', quiet(rules(name.trimEnd(), report.host))]) : []),
+    ...(keys.length > 0 ? fit(['    ', quiet(rules(name.trimEnd(), report.machine))]) : []),
     ...verified.flatMap((one) => verificationLines(one, { name: name.trimEnd(), room })),
   ]
 }
@@ -35,7 +35,7 @@ function headline({ keys, couldNot, did }: KeysReport): string {
 }
 
 /** Who decides what stands in /etc, where every account's ssh looks. */
-const rules = (name: string, { systemRule }: KeysReport['host']) =>
+const rules = (name: string, { systemRule }: KeysReport['machine']) =>
   systemRule === 'configuration'
     ? `/etc/ssh comes from the NixOS configuration: \`deploy keys module ${name}\` prints what belongs there`
     : '/etc/ssh is written by hand: no configuration undoes it'

@@ -122,7 +122,18 @@ t.test('the evaluator is not asked for what the store has', async (t) => {
 t.test('settings for the evaluation do not reach the store, which is said', async (t) => {
   const { told, evaluator, store, events, signal } = played({ atStore: [dave, source] })
   const builder = builderOf('nixbuild', { evaluator, store, clock })
-  await builder.evaluate(['dave'], { ...noOptions, options: [['cores', '1'], ['timeout', '60']] }, events, signal)
+  await builder.evaluate(
+    ['dave'],
+    {
+      ...noOptions,
+      options: [
+        ['cores', '1'],
+        ['timeout', '60'],
+      ],
+    },
+    events,
+    signal,
+  )
   await builder.build([dave], events, signal)
   t.match(told, [/^--option cores: for the evaluation on forge alone; nixbuild is not told$/])
 })

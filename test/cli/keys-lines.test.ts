@@ -44,7 +44,7 @@ const key = (over: Partial<ManagedKey> = {}): ManagedKey => ({
 
 const report = (keys: readonly ManagedKey[], over: Partial<KeysReport> = {}): KeysReport => ({
   keys,
-  host: {
+  machine: {
     system: 'aarch64-linux',
     builders: [],
     substituters: [],

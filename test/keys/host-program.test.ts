@@ -93,10 +93,12 @@ t.test('a block without its last word is told of where text follows, and written
   const file = `${home}/.ssh/config`
   const [begins, ends] = ['# deploy keys: begin', '# deploy keys: end']
   for (const shell of shells) {
-    const isOpen = (text: string) => {
-      writeFileSync(file, text)
+    const isOpen = (text: string | undefined) => {
+      if (text === undefined) rmSync(file, { force: true })
+      else writeFileSync(file, text)
       return run(shell, `home=${home}\n${functions}\nif block_is_open; then echo open; fi`) === 'open\n'
     }
+    t.equal(isOpen(undefined), false, 'there is no file')
     t.equal(isOpen(`${begins}\nHost b\n${ends}\n`), false, 'nothing follows')
     t.equal(isOpen(`${begins}\nHost b\n${ends}\n\n# nothing\n`), false)
     t.equal(isOpen(`${begins}\nHost b\nMatch all\n${ends}\nConnectTimeout 7\n`), false)

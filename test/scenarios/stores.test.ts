@@ -158,7 +158,8 @@ test('a build of a store that takes too long is called off, like one that nobody
 
 test('a store that goes away in the middle of a build is asked once more, and then it is said', async (t) => {
   await buildWith({})
-  const daemons = () => lab.hostProcesses('standin').filter(({ argv }) => argv.join(' ').startsWith('nix-daemon --stdio'))
+  const daemons = () =>
+    lab.hostProcesses('standin').filter(({ argv }) => argv.join(' ').startsWith('nix-daemon --stdio'))
   const sleeps = () => lab.hostProcesses('standin').some(({ argv }) => argv.join(' ') === 'sleep 602')
   await stage.configure('dave', { buildSeconds: 602 })
   const was = await stage.facts('dave')

@@ -32,7 +32,7 @@ export interface Verification {
 
 export interface KeysReport {
   readonly keys: readonly ManagedKey[]
-  readonly host: Omit<KeyHost, 'accounts'>
+  readonly machine: Omit<KeyHost, 'accounts'>
   /** what was changed, one line each */
   readonly did: readonly string[]
   /** what could not be, with what to do */
@@ -92,5 +92,5 @@ export async function reportOn(
     return { ...key, usedByDaemon: isUsedByDaemon(state, key), acceptance: answer.acceptance, findings }
   })
   const { accounts: _, ...rest } = state
-  return { keys, host: rest, did, couldNot, verified }
+  return { keys, machine: rest, did, couldNot, verified }
 }

@@ -45,8 +45,8 @@ export const revokeKeys = (host: Host, patience: Patience, tools: Tools): Promis
       if (kind === 'token' && gone.did.length > 0) did.push(tokenLivesOn)
       couldNot.push(...gone.couldNot)
     }
-    const { host: rest } = await reportOn(place, {})
-    return { keys: [], host: rest, did, couldNot, verified: [] }
+    const { machine } = await reportOn(place, {})
+    return { keys: [], machine, did, couldNot, verified: [] }
   })
 
 /** It may be another host's as well, and the service keeps no list of them. */

@@ -25,8 +25,8 @@ export const verifyKeys = (
   })
 
 /** Built, but by a builder that isn't the service. */
-const isElsewhere = ({ way, on = '' }: Verification, { host }: KeysReport) =>
-  way === 'local-rebuild' && !on.includes(nixbuildHost) && !host.builders.some(({ uri }) => uri === on)
+const isElsewhere = ({ way, on = '' }: Verification, { machine }: KeysReport) =>
+  way === 'local-rebuild' && !on.includes(nixbuildHost) && !machine.builders.some(({ uri }) => uri === on)
 
 /** A user's key that the daemon is given is the daemon's as well. */
 export async function verifyAll(place: Place, logins: readonly ManagedLogin[]): Promise<Verification[]> {

@@ -66,7 +66,7 @@ describe_key() {
 
 # Whether our block has no `Match all` at its end, and so takes in what follows it.
 block_is_open() {
-  [ ! -f "$home/.ssh/config" ] || as_account cat "$home/.ssh/config" 2> /dev/null | awk -v begins="$begins" -v ends="$ends" '
+  [ -f "$home/.ssh/config" ] && as_account cat "$home/.ssh/config" 2> /dev/null | awk -v begins="$begins" -v ends="$ends" '
     $0 == begins { open = 1; next }
     open && tolower($0) ~ /^[ \t]*match[ \t]+all[ \t]*$/ { open = 0 }
     $0 == ends { after = open; next }
