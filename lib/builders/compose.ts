@@ -142,7 +142,9 @@ export function builderOf(name: string, { evaluator, store, clock }: BuilderPart
     missing: (derivations, events, signal) =>
       withStore({ events, signal }, async (open, supply) => {
         const answers = new Map<DerivationPath, Missing | Problem>(derivations.map((one) => [one, changed(one)]))
-        for (const one of await keep(open, derivations, supply)) answers.set(one, await open.queryMissing([one]))
+        const present = await keep(open, derivations, supply)
+        const found = await open.queryMissing(present)
+        present.forEach((one, index) => void answers.set(one, found[index] ?? changed(one)))
         return answers
       }),
     async build(derivations, events, signal) {

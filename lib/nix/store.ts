@@ -90,7 +90,8 @@ export interface Store extends NarSource, NarSink {
   queryPathInfos(paths: readonly StorePath[]): Promise<PathInfo[]>
   /** Everything the paths refer to, themselves included, references first. A turn for each level of the graph. */
   queryClosure(paths: readonly StorePath[]): Promise<PathInfo[]>
-  queryMissing(derivations: readonly DerivationPath[]): Promise<Missing>
+  /** What a build would build and fetch, for each by itself. Pipelined. */
+  queryMissing(derivations: readonly DerivationPath[]): Promise<Missing[]>
   /** Keeps a path from the garbage collector for as long as this connection lives. */
   addTempRoots(paths: readonly StorePath[]): Promise<void>
   /** Builds all outputs of the derivations. Failures of builds are values. */

@@ -39,7 +39,7 @@ function played({ atStore = [] }: { atStore?: StorePath[] }) {
     queryValidPaths: async (paths) => new Set(paths.filter((path) => valid.has(path))),
     queryPathInfos: async (paths) => paths.map((path) => info(path)),
     queryClosure: async () => [info(source), info(dave, [source])],
-    queryMissing: async () => ({ willBuild: [dave], willSubstitute: [], unknown: [], downloadSize: 0, narSize: 0 }),
+    queryMissing: async () => [{ willBuild: [dave], willSubstitute: [], unknown: [], downloadSize: 0, narSize: 0 }],
     async build(derivations) {
       asked.push(`${name}: build ${derivations.filter((one) => valid.has(one)).length}`)
       return derivations.map((derivation) => ({ derivation, ok: true, message: '', outputs: { out: system } }))

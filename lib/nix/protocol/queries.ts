@@ -45,19 +45,18 @@ export async function addTempRoots(connection: Connection, paths: readonly Store
   })
 }
 
-export function queryMissing(connection: Connection, derivations: readonly DerivationPath[]): Promise<Missing> {
-  return connection.exclusively(async () => {
-    const { reader } = connection
-    const request = [integer(operation.queryMissing), strings(derivations.map(allOutputs))]
-    await Promise.all([connection.send(Buffer.concat(request)), untilAnswer(reader)])
-    const paths = () => reader.list(() => readStorePath(reader))
-    return {
+export async function queryMissing(connection: Connection, derivations: readonly DerivationPath[]): Promise<Missing[]> {
+  const { reader } = connection
+  const paths = () => reader.list(() => readStorePath(reader))
+  return pipelined(connection, derivations, {
+    ask: (derivation) => Buffer.concat([integer(operation.queryMissing), strings([allOutputs(derivation)])]),
+    answer: async () => ({
       willBuild: await paths(),
       willSubstitute: await paths(),
       unknown: await paths(),
       downloadSize: await reader.integer(),
       narSize: await reader.integer(),
-    }
+    }),
   })
 }
 
