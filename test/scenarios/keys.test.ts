@@ -363,7 +363,7 @@ test('with the configuration of the post: which key the daemon uses, which nobod
     'dave',
     `rm /root/.ssh/nixbuild*; cd /etc/ssh; mv ssh_known_hosts away; mv ssh_config config-away; printf '${posts}' > ssh_config`,
   )
-  t.same((await keys()).codes('my_username').sort(), ['alias', 'daemon-host-key', 'no-host-key'])
+  t.same((await keys()).codes('my_username').sort(), ['alias', 'no-host-key', 'options'])
   t.match(await whoConnects(build('unknown')), { code: 1, stderr: 'Host key verification failed' })
   const accept = 'ssh -o StrictHostKeyChecking=accept-new -o BatchMode=yes nixbuild shell'
   t.match(await lab.inside('dave', accept), { code: 255, stderr: 'Permission denied' }, 'root has no key at all')
