@@ -149,7 +149,11 @@ activate() {
   # Nothing is touched before the guard is there.
   waited=0
   while [ ! -e "$here/guarded" ]; do
-    [ $waited -lt 100 ] || { finish untouched "the guard did not start"; return; }
+    if [ $waited -ge 100 ]; then
+      if touch "$here/guarded" 2> /dev/null; then finish untouched "the guard did not start"
+      else finish untouched "its records on the host could not be written"; fi
+      return
+    fi
     sleep 0.1
     waited=$((waited + 1))
   done

@@ -81,6 +81,8 @@ begin() { # ID; the request and this program are in its directory
   ls -1 "${system_profile%/*}" > "$here/profiles"
   snapshot_units "$here/units"
   add_roots
+  # Before there is a state: whoever acts on one has to be able to open it, also where nothing can be written any more.
+  : > "$here/actor"
   state=ready
   set_state ready
   start_supervisor && start_unit "$(guard_of "$id")" guard || {
