@@ -3,22 +3,71 @@
  * substituters have, and only the rest is built there. Reached as a store, the service builds what substituters have.
  */
 import type { StoreSpec } from '../inventory/inventory.ts'
+import type { Machine } from '../machine/machine.ts'
 import { nixbuildHostKey } from '../nix/nixbuild.ts'
-import type { BuildHook } from './nix-machine.ts'
+import type { Store } from '../nix/store.ts'
+import { Problem } from '../problem.ts'
+import type { BuildStore, NixSetting } from './builder.ts'
 import { nixbuildWords } from './nixbuild.ts'
 
-/** For as long as one is connected to that machine's daemon; from others than trusted users, it takes none of it. */
-export function buildHookTo({ name, destination, systems, hostKey }: StoreSpec): BuildHook {
-  // docs.nixbuild.net/getting-started, and the service's own action
-  const builds = systems ?? ['x86_64-linux', 'aarch64-linux']
+/** Builds elsewhere, by its own build hook. */
+export interface BuildHook {
+  /** The builder in hosts.yaml. */
+  readonly name: string
+  /** Who evaluates for it, there. */
+  readonly by: string
+  /** What its Nix is told, for as long as one is connected to it. */
+  readonly settings: readonly NixSetting[]
+  ownWords?: BuildStore['ownWords']
+}
+
+/** Systems that go together, and the features of builds there, as the service's own action and its users have them. */
+const kinds = [
+  { systems: ['x86_64-linux', 'i686-linux'], features: 'benchmark,big-parallel,kvm,nixos-test' },
+  { systems: ['aarch64-linux', 'armv7l-linux'], features: 'benchmark,big-parallel' },
+]
+
+export function buildHookTo({ name, destination, evaluateOn, systems, hostKey }: StoreSpec): BuildHook {
   const key = Buffer.from(hostKey ?? nixbuildHostKey.key).toString('base64')
+  const uri = destination.replace(/\/$/, '')
+  const lines = kinds
+    .filter((kind) => systems === undefined || kind.systems.some((system) => systems.includes(system)))
+    .map((kind) => `${uri} ${kind.systems.join(',')} - 100 1 ${kind.features} - ${key}`)
   return {
     name,
+    by: evaluateOn,
     settings: [
-      ['builders', `${destination} ${builds.join(',')} - 100 1 benchmark,big-parallel - ${key}`],
+      ['builders', lines.join(' ; ')],
       ['builders-use-substitutes', 'true'],
       ['max-jobs', '0'],
     ],
     ownWords: nixbuildWords,
   }
+}
+
+/** Why that machine's Nix would take no notice of the hook, and build itself or nothing; undefined when it takes it. */
+export function hookRefused(
+  { name, by }: BuildHook,
+  { user }: Pick<Machine, 'user'>,
+  { trusted, version }: Pick<Store, 'trusted' | 'version'>,
+): Problem | undefined {
+  const hints = [
+    `or have ${by} build there by its own configuration (nix.buildMachines), and name ${by} as the builder`,
+  ]
+  if (trusted === false) {
+    return new Problem(`the Nix daemon of ${by} does not trust ${user}, and builds nothing at ${name} for others`, {
+      hints: [`on ${by}: nix.settings.trusted-users = [ "root" "${user}" ];`, ...hints],
+    })
+  }
+  if (user === 'root' || passesOn(version)) return undefined
+  return new Problem(`the Nix of ${by}${version && ` (${version})`} tells its daemon nothing of ${name}, but as root`, {
+    hints: [`Nix 2.20 or newer on ${by}, or a login as root, can use its build hook`, ...hints],
+  })
+}
+
+/** `nix-daemon --stdio` of others hands on what it hears, and not its own settings (nix 2.20: release notes, mounted-ssh). */
+function passesOn(version: string): boolean {
+  const [, major = 0, minor = 0] = /^(\d+)\.(\d+)/.exec(version)?.map(Number) ?? []
+  // Lix counts from 2.90.
+  return major > 2 || (major === 2 && minor >= 20 && minor < 90)
 }

@@ -1,11 +1,10 @@
 /** The kinds of builder, by what `builders:` in hosts.yaml says. */
 import type { BuilderSpec, Inventory, StoreSpec } from '../inventory/inventory.ts'
 import type { Builder, BuilderEvents, BuildStore, Evaluator } from './builder.ts'
-import { buildHookTo } from './build-hook.ts'
+import { type BuildHook, buildHookTo } from './build-hook.ts'
 import { builderOf } from './compose.ts'
 import { leastBusy } from './least-busy.ts'
 import { localNix } from './local.ts'
-import type { BuildHook } from './nix-machine.ts'
 import { sshMachine } from './ssh.ts'
 import { remoteStore } from './store.ts'
 import type { BuilderSurroundings } from './surroundings.ts'

@@ -1,5 +1,6 @@
 /** The control machine's own Nix: it evaluates and builds. */
-import { type BuildHook, type NixMachine, nixMachine } from './nix-machine.ts'
+import type { BuildHook } from './build-hook.ts'
+import { type NixMachine, nixMachine } from './nix-machine.ts'
 import type { BuilderSurroundings } from './surroundings.ts'
 
 export function localNix(name: string, { here, source }: BuilderSurroundings, buildHook?: BuildHook): NixMachine {

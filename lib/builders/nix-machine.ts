@@ -5,7 +5,7 @@ import { searchPath } from '../nix/search-path.ts'
 import { queryClosure } from '../nix/serve-protocol.ts'
 import type { StorePath } from '../nix/store-path.ts'
 import { streamsOf } from '../nix/streams.ts'
-import { Problem } from '../problem.ts'
+import { type BuildHook, hookRefused } from './build-hook.ts'
 import type { BootFile, BuildStore, Evaluator, NixSetting, OpenStore } from './builder.ts'
 import { connectionBy, openDaemon } from './connection.ts'
 import { evaluateOn } from './evaluate.ts'
@@ -23,14 +23,7 @@ export interface NixMachineParts {
   /** Inputs of the flake that are given from here. */
   readonly inputs: ReadonlyMap<string, InputSource>
   whereLogIs?: BuildStore['whereLogIs']
-  /** Builds elsewhere, by its build hook: the name of that builder, and what its daemon is told. */
   readonly buildHook?: BuildHook | undefined
-}
-
-export interface BuildHook {
-  readonly name: string
-  readonly settings: readonly NixSetting[]
-  ownWords?: BuildStore['ownWords']
 }
 
 export type NixMachine = Evaluator & BuildStore
@@ -70,9 +63,10 @@ export function nixMachine({ name, connect, here, flake, inputs, buildHook, ...p
     const options = all.flatMap(([setting, value]) => ['--option', setting, value])
     const argv = ['sh', '-c', daemonScript, 'nix-daemon', ...options]
     const store = await openDaemon(there, argv, signal, { onLost: () => leave(there) })
-    if (buildHook !== undefined && store.trusted === false) {
+    const refused = buildHook && hookRefused(buildHook, there, store)
+    if (refused) {
       store.close()
-      throw untrusted(there, buildHook)
+      throw refused
     }
     let serving: Channel | undefined
     // A turn for each level of the graph takes seconds on a long line.
@@ -102,10 +96,12 @@ export function nixMachine({ name, connect, here, flake, inputs, buildHook, ...p
 
   return {
     name,
-    async evaluate(configurations, options, events, signal) {
+    async evaluate(configurations, given, events, signal) {
+      // What is built for an evaluation as well.
+      const options = { ...given, options: [...(buildHook?.settings ?? []), ...given.options] }
       const onBegin = () => {
         void dropReady()
-        ready = openNew(signal, options.options).catch(() => undefined)
+        ready = openNew(signal, given.options).catch(() => undefined)
       }
       const places = { here, there: () => machine(signal), onBegin, flake, inputs, whereLogIs }
       return await evaluateOn(places, { configurations, options, events, signal })
@@ -113,7 +109,10 @@ export function nixMachine({ name, connect, here, flake, inputs, buildHook, ...p
     async openStore(signal: AbortSignal, settings: readonly NixSetting[] = []) {
       return (await takeReady()) ?? (await openNew(signal, settings))
     },
-    load: async (signal) => askLoad(await machine(signal), signal),
+    async load(signal) {
+      if (buildHook) (await openNew(signal)).close()
+      return await askLoad(await machine(signal), signal)
+    },
     bootFiles,
     whereLogIs,
     ...(buildHook?.ownWords && { ownWords: buildHook.ownWords }),
@@ -124,11 +123,3 @@ export function nixMachine({ name, connect, here, flake, inputs, buildHook, ...p
     },
   }
 }
-
-const untrusted = ({ name, user }: Machine, hook: BuildHook) =>
-  new Problem(`the Nix daemon of ${name} does not trust ${user}, and builds nothing at ${hook.name} for others`, {
-    hints: [
-      `on ${name}: nix.settings.trusted-users = [ "root" "${user}" ];`,
-      `or have it build there by its own configuration (nix.buildMachines), and name ${name} as the builder`,
-    ],
-  })

@@ -1,6 +1,7 @@
 /** A machine with a shell, git and Nix, reached over SSH: it evaluates and builds. */
 import type { BuilderSpec } from '../inventory/inventory.ts'
-import { type BuildHook, type NixMachine, nixMachine } from './nix-machine.ts'
+import type { BuildHook } from './build-hook.ts'
+import { type NixMachine, nixMachine } from './nix-machine.ts'
 import type { BuilderSurroundings } from './surroundings.ts'
 
 export function sshMachine(

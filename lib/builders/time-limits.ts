@@ -36,7 +36,8 @@ export function watchLimits(
       ].reduce((first, other) => (other[0] < first[0] ? other : first))
       if (limit === undefined) return
       if (left <= 0) return exceeded(derivation, limit)
-      await clock.sleep(left, build.over.signal)
+      // Of a longer time, a timer knows nothing.
+      await clock.sleep(Math.min(left, 2 ** 31 - 1), build.over.signal)
     }
   }
 

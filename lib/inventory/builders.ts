@@ -98,15 +98,24 @@ function serviceFindings(name: string, raw: RawBuilder & object): Finding[] {
     }))
 }
 
-/** They are variables of a connection that is not ours. */
-const hookFindings = (name: string, raw: RawBuilder & object): Finding[] =>
-  (['settings', 'tags'] as const)
-    .filter((field) => raw.buildHook && raw[field] !== undefined)
-    .map((field) => ({
-      path: ['builders', name, field],
-      message: `is sent when this machine logs in, and with buildHook ${raw.evaluateOn} does`,
-      at: 'key',
-    }))
+/** What this machine says when it connects, where it doesn't; and a port, which not every Nix takes for one. */
+function hookFindings(name: string, raw: RawBuilder & object): Finding[] {
+  if (!raw.buildHook) return []
+  const path = (field: string) => ['builders', name, field]
+  const inVain = (['settings', 'tags'] as const)
+    .filter((field) => raw[field] !== undefined)
+    .map(
+      (field): Finding => ({
+        path: path(field),
+        message: 'is sent by this machine when it logs in, and with buildHook another one does',
+        at: 'key',
+      }),
+    )
+  if (!/:\d+\/?$/.test(raw.store ?? '')) return inVain
+  const message =
+    'has a port: with buildHook, the configuration of ssh of root there says it (Host eu.nixbuild.net, Port …)'
+  return [...inVain, { path: path('store'), message }]
+}
 
 export function unknownBuilder(path: Finding['path'], name: string, known: readonly string[]): Finding {
   const candidates = [...new Set([...known, localBuilder])]

@@ -108,7 +108,7 @@ async function tellApi(line: string, access: AccountAccess): Promise<Said> {
 export async function signingKey(access: Pick<AccountAccess, 'login' | 'signal'>): Promise<string | undefined> {
   try {
     const { code, stdout } = await askApi('settings signing-key-for-builds --show', access)
-    const { keyName, publicKey } = code === 0 ? (JSON.parse(stdout) as Record<string, unknown>) : {}
+    const { keyName, publicKey } = (code === 0 && (JSON.parse(stdout) as Record<string, unknown> | null)) || {}
     const key = `${keyName}:${publicKey}`
     return /^[\w./-]+:[A-Za-z0-9+/]{43}=$/.test(key) ? key : undefined
   } catch (error) {

@@ -35,7 +35,7 @@ ${port === 22 ? '' : `      Port ${port}\n`}      IdentityFile ~/.ssh/nixbuild
       IPQoS throughput
     Match all
   '';
-${signingKey === undefined ? '' : trusting(signingKey)}${builders.length > 0 || !usesDaemon(accounts) ? '' : machines(system)}}
+${trusting(signingKey)}${builders.length > 0 || !usesDaemon(accounts) ? '' : machines(system)}}
 `
 }
 
@@ -47,9 +47,9 @@ ${port === 22 ? '' : `      Port ${port}\n`}      User authtoken
       Include ${tokenFile}
 `
 
-const trusting = (key: string) => `
-  # What the account's builds are signed with: for whoever fetches them from nixbuild.net itself. \`deploy\` needs none of it.
-  nix.settings.trusted-public-keys = [ ${text(key)} ];
+const trusting = (key: string | undefined) => `
+  # What the account's builds are signed with, for whoever fetches them from nixbuild.net itself; \`deploy\` needs none of it.
+  ${key === undefined ? `# It could not be asked: ssh ${nixbuildHost} api settings signing-key-for-builds --show` : `nix.settings.trusted-public-keys = [ ${text(key)} ];`}
 `
 
 const usesDaemon = (accounts: readonly AccountKey[]) => accounts.some(({ account }) => account === 'root')

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { buildHookTo } from '../../lib/builders/build-hook.ts'
+import { buildHookTo, hookRefused } from '../../lib/builders/build-hook.ts'
 import { nixbuildLogin, nixbuildWords, whatNixbuildWants } from '../../lib/builders/nixbuild.ts'
 import type { StoreSpec } from '../../lib/inventory/inventory.ts'
 import { NotLetIn } from '../../lib/machine/machine.ts'
@@ -32,14 +32,37 @@ t.test('the published host key is pinned, and settings and tags are variables', 
   t.end()
 })
 
-t.test('by a build hook, its line has the published host key or the one of hosts.yaml, and what it builds for', (t) => {
-  const line = (over: Partial<StoreSpec>) => new Map(buildHookTo({ ...spec, ...over }).settings).get('builders') ?? ''
-  const fields = line({}).split(' ')
-  t.equal(fields.length, 8)
-  t.same(fields.slice(0, 3), ['ssh://eu.nixbuild.net', 'x86_64-linux,aarch64-linux', '-'])
-  t.match(Buffer.from(fields[7] ?? '', 'base64').toString(), /^ssh-ed25519 AAAA/)
-  const own = line({ systems: ['riscv64-linux'], hostKey: 'ssh-ed25519 BBBB' }).split(' ')
-  t.same([own[1], Buffer.from(own[7] ?? '', 'base64').toString()], ['riscv64-linux', 'ssh-ed25519 BBBB'])
+t.test(
+  'by a build hook, its lines have the published host key or the one of hosts.yaml, and what it builds for',
+  (t) => {
+    const lines = (over: Partial<StoreSpec>) => {
+      const text = new Map(buildHookTo({ ...spec, ...over }).settings).get('builders') ?? ''
+      return text.split(' ; ').map((line) => line.split(' '))
+    }
+    t.same(
+      lines({ destination: 'ssh://me@eu.nixbuild.net/' }).map((fields) => [fields.length, ...fields.slice(0, 3)]),
+      [
+        [8, 'ssh://me@eu.nixbuild.net', 'x86_64-linux,i686-linux', '-'],
+        [8, 'ssh://me@eu.nixbuild.net', 'aarch64-linux,armv7l-linux', '-'],
+      ],
+    )
+    const keyOf = (fields: readonly string[] = []) => Buffer.from(fields[7] ?? '', 'base64').toString()
+    t.match(keyOf(lines({})[0]), /^ssh-ed25519 AAAA/)
+    const own = lines({ systems: ['aarch64-linux'], hostKey: 'ssh-ed25519 BBBB' })
+    t.same([own.length, own[0]?.[1], keyOf(own[0])], [1, 'aarch64-linux,armv7l-linux', 'ssh-ed25519 BBBB'])
+    t.end()
+  },
+)
+
+t.test('a Nix that would take no notice of the hook is told before it builds something itself', (t) => {
+  const hook = buildHookTo(spec)
+  const why = (user: string, version: string, trusted?: boolean) =>
+    hookRefused(hook, { user }, { version, trusted })?.message ?? ''
+  for (const version of ['2.20.0', '2.26.3', '3.0', '2.34.1pre']) t.equal(why('me', version, true), '', version)
+  for (const version of ['', '2.18.9', '2.91.1'])
+    t.match(why('me', version, true), /the Nix of forge.* tells its daemon nothing of nixbuild, but as root/, version)
+  t.equal(why('root', '2.8.0'), '')
+  t.match(why('me', '2.26.3', false), 'the Nix daemon of forge does not trust me')
   t.end()
 })
 

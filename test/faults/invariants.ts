@@ -106,9 +106,18 @@ const agreement: Invariant = (evidence) => {
     !Object.values(is.generations).includes(is.running) && 'what runs is no generation',
     !cutBetween && !allows.fewerGenerations && differs('bootFiles'),
     differs('activeUnits'),
-    differs('failedUnits'),
+    allows.noReload
+      ? changed(
+          'failedUnits',
+          added(was.failedUnits, is.failedUnits).filter((unit) => !toldAsFailed(unit, outcome)),
+        )
+      : differs('failedUnits'),
   ]
 }
+
+/** That it is one of the new system, and still known to systemd, is told. */
+const toldAsFailed = (line: string, outcome: Outcome | undefined) =>
+  outcome?.reason.includes(`still wrong after going back: ${line.slice(1)} failed`)
 
 type Listed = string | readonly string[] | Readonly<Record<string, string>>
 
@@ -133,7 +142,9 @@ const difference = (was: Listed, is: Listed): string => [...lost(was, is), ...ad
 /** Roots that lead to /run, which is empty after a power cut, hold nothing. */
 const nothingLeft: Invariant = (evidence) => [
   ...(isFrozen(evidence) ? [] : evidence.is.leftBehind).filter(
-    (left) => !(evidence.allows.deadRoots && /^deploy-\d\S+$/.test(left)),
+    (left) =>
+      !(evidence.allows.deadRoots && /^deploy-\d\S+$/.test(left)) &&
+      !(evidence.allows.noReload && reboots(evidence.stage.journey) && /^deploy-\d\S+\.service$/.test(left)),
   ),
   ...(isFrozen(evidence) ? [] : evidence.traces).filter(
     (trace) => !(evidence.allows.unfinishedBuilds && /^forge: \/tmp\/nix-build-[^/]*\.drv-\d+$/.test(trace)),

@@ -451,6 +451,7 @@ const refused: Record<string, [text: string, ...lines: string[]]> = {
   i: { store: ssh-ng://eu.nixbuild.net, evaluateOn: local, token: { env: "my token" } }
   j: { store: ssh-ng://eu.nixbuild.net, evaluateOn: local, buildHook: true, tags: { a: b } }
   k: { store: ssh-ng://k, evaluateOn: local, buildHook: true }
+  l: { store: "ssh-ng://eu.nixbuild.net:2223", evaluateOn: local, buildHook: true }
 `,
     '7:46: builders.a.token: is for nixbuild.net, and this store is elsewhere: only ssh-ng://eu.nixbuild.net reads it',
     '7:65: builders.a.settings: is for nixbuild.net, and this store is elsewhere: only ssh-ng://eu.nixbuild.net reads it',
@@ -466,8 +467,10 @@ const refused: Record<string, [text: string, ...lines: string[]]> = {
     '14:60: builders.h.identityFile: starts with ~, which only a shell expands: write the whole path',
     '14:76: builders.h.hostKey: is not a public key: write its type and base64, as in ssh_host_ed25519_key.pub without the comment',
     '15:74: builders.i.token.env: is not the name of an environment variable',
-    '16:77: builders.j.tags: is sent when this machine logs in, and with buildHook local does',
+    '16:77: builders.j.tags: is sent by this machine when it logs in, and with buildHook another one does',
+
     '17:46: builders.k.buildHook: is for nixbuild.net, and this store is elsewhere: only ssh-ng://eu.nixbuild.net reads it',
+    '18:15: builders.l.store: has a port: with buildHook, the configuration of ssh of root there says it (Host eu.nixbuild.net, Port …)',
   ],
   'a token and a key for the same login': [
     withDave('    nixbuildKeys: [me, root]\n    nixbuildToken: { env: T }'),

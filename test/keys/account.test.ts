@@ -169,10 +169,11 @@ t.test('the key that builds are signed with is what nix.conf takes, and nothing 
     [0, ''],
     [0, 'no JSON'],
     [0, '{}'],
+    [0, 'null'],
     [0, JSON.stringify({ keyName: 'a" ]; b = [ "', publicKey })],
   ] as const)
     t.equal(await signingKey(saying(code, text)), undefined, text)
-  t.equal(closed, 6)
+  t.equal(closed, 7)
   const login = async () => Promise.reject(new Problem('no answer', { kind: 'unreachable' }))
   t.equal(await signingKey({ ...saying(0, ''), login }), undefined)
 })

@@ -268,7 +268,9 @@ test('a token in place of a key: from a file or a variable, and nowhere else to 
 
 test('reached as a store the service builds what a cache has; by the build hook of forge, that is fetched', async (t) => {
   const cache = 'file:///var/cache/binary'
-  const signedBy = (machine: string, path: string) => stage.inside(machine, `nix path-info --sigs ${path}`)
+  await stage.inside('forge', 'nix-store --generate-binary-cache-key cache /var/cache/key /var/cache/key.pub')
+  const signedBy = (machine: string, path: string) =>
+    stage.inside(machine, `nix --extra-experimental-features nix-command path-info --sigs ${path}`)
   /** A system, all of which is in the cache of forge and no longer in its store: the path of one package. */
   const cached = async (version: string) => {
     stage.inventory.builders = { forge: { ssh: 'forge' } }
@@ -277,14 +279,18 @@ test('reached as a store the service builds what a cache has; by the build hook 
     await stage.configure('dave', { packages: { count: 1, size: 1000, version } })
     const { stdout } = await stage.deploy('build', 'dave', '--plain')
     const [toplevel = ''] = /\/nix\/store\/\S+/.exec(stdout) ?? []
-    await stage.inside('forge', `nix copy --to ${cache} ${toplevel}`)
+    await stage.inside(
+      'forge',
+      `nix --extra-experimental-features nix-command copy --to '${cache}?secret-key=/var/cache/key' ${toplevel}`,
+    )
     const path = await stage.inside('forge', `nix-store -qR ${toplevel} | grep -- -filler-1-${version}`)
     await stage.inside('forge', 'nix-collect-garbage -d')
     t.equal(await has('forge', path.trim()), false)
     await stage.configure('dave', { packages: { count: 1, size: 1000, version }, motd: `another one: ${version}` })
     return path.trim()
   }
-  const withCache = ['--option', 'substituters', cache, '--option', 'require-sigs', 'false']
+  const publicKey = (await stage.inside('forge', 'cat /var/cache/key.pub')).trim()
+  const withCache = ['--option', 'substituters', cache, '--option', 'trusted-public-keys', publicKey]
 
   const first = await cached('store')
   await buildWith({})
@@ -309,6 +315,10 @@ test('reached as a store the service builds what a cache has; by the build hook 
     'forge alone speaks to it, as its build hook does',
   )
 
+  t.match(await stage.deploy('doctor', '--builders', '-v', '--plain'), {
+    code: 0,
+    stdout: /has it built there, by root's key/,
+  })
   await stage.inside('forge', 'sed -i "s/^trusted-users.*/trusted-users = root/" /etc/nix/nix.conf')
   await stage.inside('forge', 'systemctl stop nix-daemon.service')
   await refused(t, 'does not trust', 'trusted-users = [')

@@ -1,5 +1,5 @@
 /** `deploy doctor`: what would keep a deployment from working, found by one question to each machine. Nothing is changed. */
-import type { BuilderSpec, Host, Inventory } from '../../inventory/inventory.ts'
+import type { BuilderSpec, Host, Inventory, StoreSpec } from '../../inventory/inventory.ts'
 import { managedLogins } from '../../keys/login.ts'
 import type { Machine } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
@@ -56,7 +56,7 @@ export async function diagnoseControl(
 /** `hosts`: those that are built there. */
 export async function diagnoseBuilder(spec: BuilderSpec, hosts: readonly Host[], tools: Tools): Promise<Diagnosis> {
   const { name } = spec
-  if (spec.kind === 'store') return { name, findings: await storeFindings(name, tools) }
+  if (spec.kind === 'store') return { name, findings: await storeFindings(spec, tools) }
   const examine = (machine: Machine) => builderFindings(machine, hosts, tools)
   if (spec.kind === 'local') {
     return { name, findings: await answered(name, () => examine(tools.here.machine)) }
@@ -87,12 +87,15 @@ async function builderFindings(
 }
 
 /** Where there is no shell: whether its store answers. */
-async function storeFindings(name: string, tools: Tools): Promise<Finding[]> {
+async function storeFindings({ name, buildHook, evaluateOn }: StoreSpec, tools: Tools): Promise<Finding[]> {
   const look = async () => {
     const signal = AbortSignal.any([tools.signal, AbortSignal.timeout(30_000)])
     const builder = await tools.builder([name], { events: eventsOf('preflight', [{ name }], tools), signal })
     const store = await builder.openStore(signal)
     store.close()
+    if (buildHook) {
+      return good(`Nix ${store.version} of ${evaluateOn} has it built there, by root's key, which was not tried`)
+    }
     const trust = { true: ', and trusts this login', false: ', and takes what is signed or content-addressed' }
     return good(`Nix ${store.version} answers${store.trusted === undefined ? '' : trust[`${store.trusted}`]}`)
   }

@@ -25,6 +25,23 @@ max-jobs = 2
 secret-key-files = /etc/nix/signing-key
 CONFIG
 
+# Who builds by the older protocol sends derivations without their inputs' derivations, which Nix takes from trusted users
+# alone; whoever comes by the newer one is trusted with nothing.
+mkdir /etc/nix-trusting
+sed 's/^trusted-users.*/trusted-users = root account/' /etc/nix/nix.conf > /etc/nix-trusting/nix.conf
+cat > /etc/systemd/system/nix-daemon-trusting.service <<'UNIT'
+[Unit]
+Description=Nix daemon of the stand-in for nixbuild.net that trusts its account
+
+[Service]
+Environment=NIX_CONF_DIR=/etc/nix-trusting NIX_DAEMON_SOCKET_PATH=/run/nix-trusting/socket
+RuntimeDirectory=nix-trusting
+ExecStart=/usr/bin/nix-daemon
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+
 cat > /etc/systemd/system/nixbuild-stand-in-names.service <<'UNIT'
 [Unit]
 Description=User names of the stand-in for nixbuild.net
@@ -39,7 +56,7 @@ UNIT
 printf 'lhs=.ns\nrhs=.stand-in\nclasses=IN\n' > /etc/hesiod.conf
 printf 'nameserver 127.0.0.1\noptions timeout:1\n' > /etc/resolv.conf
 sed -i 's/^passwd:.*/passwd: files hesiod/' /etc/nsswitch.conf
-systemctl --quiet enable nix-daemon.socket nixbuild-stand-in-names.service
+systemctl --quiet enable nix-daemon.socket nix-daemon-trusting.service nixbuild-stand-in-names.service
 
 cat > /etc/ssh/sshd_config.d/stand-in.conf <<CONFIG
 Port 22
