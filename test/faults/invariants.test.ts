@@ -74,6 +74,30 @@ test('a new system without a confirmation is red, also after a power cut or with
   t.same(kinds(evidence('deployed', { is: facts(next), stage: stageNamed('back: begins') })), ['stranded'])
 })
 
+test('units that systemd alone still knows are green with a full /run, where they are told, and no unit file is', async (t) => {
+  const allows: Allowance = faultNamed('/run full').allows ?? {}
+  const failed = {
+    is: facts(old, { failedUnits: ['broken.service'] }),
+    allows,
+    stage: stageNamed('back: units stopped'),
+  }
+  const told = said('rolled back', {
+    reason: 'broken.service failed; still wrong after going back: broken.service failed',
+  })
+  t.same(kinds(evidence('rolled back', { ...failed, ...told })), [])
+  t.same(kinds(evidence('rolled back', failed)), ['stranded'])
+  t.same(kinds(evidence('rolled back', { ...failed, ...told, allows: {} })), ['stranded'])
+  const left = (name: string) => ({
+    is: facts(next, { leftBehind: [name] }),
+    allows,
+    stage: stageNamed('reboot: confirming'),
+  })
+  t.same(kinds(evidence('deployed', left('deploy-20261127t054928-2c74d3.service'))), [])
+  t.same(kinds(evidence('deployed', left('/etc/systemd/system.control/deploy-20261127t054928-2c74d3.service'))), [
+    'leftover',
+  ])
+})
+
 test('a profile that a read-only disk keeps ahead is green only where it is told, and nothing else is wrong', async (t) => {
   const allows: Allowance = faultNamed('whole disk read-only').allows ?? {}
   const root: Allowance = faultNamed('root file system read-only').allows ?? {}

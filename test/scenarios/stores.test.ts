@@ -321,6 +321,7 @@ test('reached as a store the service builds what a cache has; by the build hook 
   })
   await stage.inside('forge', 'sed -i "s/^trusted-users.*/trusted-users = root/" /etc/nix/nix.conf')
   await stage.inside('forge', 'systemctl stop nix-daemon.service')
+  await stage.configure('dave', { motd: 'for nobody who is not trusted' })
   await refused(t, 'does not trust', 'trusted-users = [')
   t.match(await stage.deploy('doctor', '--builders', '--plain'), {
     code: 1,
