@@ -321,8 +321,8 @@ t.test('any of three versions of Nix evaluates, any of them builds, and any of t
   const names = Object.keys(hosts)
   const expression = (tag: string) => `let run = name: more: derivation ({
       inherit name; tag = "${tag}"; system = builtins.currentSystem; builder = "/bin/sh"; PATH = "/bin:/usr/bin";
-      args = [ (builtins.toFile "script" "cat $before > $out; echo $tag >> $out") ]; } // more);
-    in run "top" { before = run "before" { before = builtins.toFile "source" "a source"; }; }`
+      args = [ (builtins.toFile "script" "# ${tag}\\ncat $before > $out; echo $tag >> $out") ]; } // more);
+    in run "top" { before = run "before" { before = builtins.toFile "source" "${tag}"; }; }`
   const send = async (root: StorePath, from: string, to: string) => {
     const [source, target] = await Promise.all([kept(daemonOf(from)), kept(daemonOf(to))])
     return await copyOf([root], { from: source.store, to: target.store })
