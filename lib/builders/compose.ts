@@ -82,6 +82,7 @@ export function builderOf(name: string, { evaluator, store, clock }: BuilderPart
       from: { store: ends.from, name: `the store of ${evaluator.name}` },
       to: { store: ends.to, name: `the store ${store.name}` },
       substitute: false,
+      fromAbove: true,
       whenUntrusted: `${store.name} takes only what is signed or content-addressed, which a built path among the sources is not`,
       onMove: moved,
       onProgress({ pathsDone, pathsTotal, bytesDone, bytesTotal }) {

@@ -5,6 +5,7 @@
 import { formatBytes } from '../format.ts'
 import { Problem, partsOf } from '../problem.ts'
 import { activities } from './activity.ts'
+import { referencesFirst } from './closure.ts'
 import type { Nar, NarSink, NarSource, NixEvent, PathInfo, Store } from './store.ts'
 import type { StorePath } from './store-path.ts'
 import { DaemonLost } from './worker-protocol.ts'
@@ -17,7 +18,7 @@ export interface TransferProgress {
 }
 
 export interface TransferResult {
-  /** paths in the closure, and how many of them were sent */
+  /** paths in the closure, as far as it was looked at, and how many of them were sent */
   readonly closurePaths: number
   readonly sentPaths: number
   /** bytes of NARs sent */
@@ -50,6 +51,8 @@ export interface TransferRequest {
   readonly to: End
   /** let the receiving store fetch what it can from its own substituters first */
   readonly substitute: boolean
+  /** Ask for the roots, then for what the absent ones refer to, and so on: little is said of a closure that is there but for its top. */
+  readonly fromAbove?: boolean
   /** Asked before anything is sent; rejects when it is too much. `hasFetched`: the receiving store has fetched some. */
   admit?(bytes: number, hasFetched: boolean): Promise<void>
   /** what carries so many bytes of NARs between the two, when it is not they themselves; closed afterwards */
@@ -107,29 +110,8 @@ async function copy(
   request: TransferRequest,
   openLanes: (bytes: number) => Promise<Carriers>,
 ): Promise<TransferResult> {
-  const { from, to, roots, substitute, onMove } = request
-  const closure = await asked(from, async (store) => {
-    // A root keeps all it refers to.
-    await store.addTempRoots(roots)
-    return store.queryClosure(roots)
-  }).catch((error: unknown) => {
-    throw notOutOfReach(error)
-  })
-  onMove()
-  const paths = closure.map((info) => info.path)
-  let hasFetched = false
-  const valid = await asked(to, async (store) => {
-    // Before asking: a garbage collection would take what was found valid a moment ago.
-    await store.addTempRoots(paths)
-    onMove()
-    const onEvent = (event: NixEvent) => {
-      if (event.kind === 'start' && fetching.includes(event.type)) hasFetched = true
-      onMove()
-    }
-    return store.queryValidPaths(paths, { substitute, onEvent })
-  })
-  onMove()
-  const missing = closure.filter((info) => !valid.has(info.path))
+  const found = (request.fromAbove && (await absentFromAbove(request))) || (await absentOf(request))
+  const { missing, lookedAt, hasFetched } = found
   const sentBytes = totalSize(missing)
   if (missing.length > 0) {
     await request.admit?.(sentBytes, hasFetched)
@@ -137,8 +119,73 @@ async function copy(
     const left = (await request.sendOtherwise?.(missing, progress)) ?? missing
     if (left.length > 0) await send(request, left, progress, await openLanes(totalSize(left)))
   }
-  return { closurePaths: closure.length, sentPaths: missing.length, sentBytes }
+  return { closurePaths: lookedAt, sentPaths: missing.length, sentBytes }
 }
+
+/** What the receiving store lacks, references first. */
+interface Absent {
+  readonly missing: readonly PathInfo[]
+  readonly lookedAt: number
+  /** it has fetched some of it since it was asked */
+  readonly hasFetched: boolean
+}
+
+/** All of the closure, then all that is valid: a turn for each. */
+async function absentOf({ from, to, roots, substitute, onMove }: TransferRequest): Promise<Absent> {
+  const closure = await askedSource(from, async (store) => {
+    // A root keeps all it refers to.
+    await store.addTempRoots(roots)
+    return store.queryClosure(roots)
+  })
+  onMove()
+  const paths = closure.map((info) => info.path)
+  let hasFetched = false
+  const onEvent = (event: NixEvent) => {
+    if (event.kind === 'start' && fetching.includes(event.type)) hasFetched = true
+    onMove()
+  }
+  const valid = await validIn(to, paths, { substitute, onEvent, onMove })
+  return { missing: closure.filter((info) => !valid.has(info.path)), lookedAt: closure.length, hasFetched }
+}
+
+/** Of more absent paths than that, the whole closure is asked for at once: a level more costs as many turns as all of it. */
+const manyAbsent = 500
+
+/** Level by level, since a store that has a path has all it refers to. Undefined when it lacks too many. */
+async function absentFromAbove({ from, to, roots, onMove }: TransferRequest): Promise<Absent | undefined> {
+  const absent = new Map<StorePath, PathInfo>()
+  const seen = new Set<StorePath>()
+  await askedSource(from, (store) => store.addTempRoots(roots))
+  for (let level = [...new Set(roots)]; level.length > 0; ) {
+    for (const path of level) seen.add(path)
+    const valid = await validIn(to, level, { substitute: false, onMove })
+    const lacking = level.filter((path) => !valid.has(path))
+    if (lacking.length === 0) break
+    if (absent.size + lacking.length > manyAbsent) return undefined
+    const infos = await askedSource(from, (store) => store.queryPathInfos(lacking))
+    onMove()
+    for (const info of infos) absent.set(info.path, info)
+    level = [...new Set(infos.flatMap(({ references }) => references))].filter((path) => !seen.has(path))
+  }
+  return { missing: referencesFirst(absent), lookedAt: seen.size, hasFetched: false }
+}
+
+const validIn = (
+  to: End,
+  paths: readonly StorePath[],
+  {
+    onMove,
+    ...options
+  }: { substitute: boolean; onEvent?: (event: NixEvent) => void; onMove: TransferRequest['onMove'] },
+) =>
+  asked(to, async (store) => {
+    // Before asking: a garbage collection would take what was found valid a moment ago.
+    await store.addTempRoots(paths)
+    onMove()
+    const valid = await store.queryValidPaths(paths, options)
+    onMove()
+    return valid
+  })
 
 interface Progress extends Moved {
   /** for people */
@@ -222,6 +269,11 @@ const fetching: readonly number[] = [activities.substitute, activities.copyPath]
 const asked = <Result>(end: End, work: (store: Store) => Promise<Result>): Promise<Result> =>
   work(end.store).catch((error: unknown) => {
     throw told(error, end, [])
+  })
+
+const askedSource = <Result>(from: End, work: (store: Store) => Promise<Result>): Promise<Result> =>
+  asked(from, work).catch((error: unknown) => {
+    throw notOutOfReach(error)
   })
 
 /** Says at which end it happened. */
