@@ -161,7 +161,7 @@ const endingHints = ({ end, advice }: TransactionResult): string[] => {
 
 /** The host knows nothing of the transaction any more, or never heard of it: what it runs now is the truth. */
 function lostEnding(
-  { result, isUnverified, hasActed }: Extract<Transacted, { kind: 'ended' }>,
+  { result, isUnverified, hasActed, reboots }: Extract<Transacted, { kind: 'ended' }>,
   gathered: Gathered,
   before: string,
 ): Ending {
@@ -184,7 +184,11 @@ function lostEnding(
       ]
       return { kind: 'needs hands', reason, hints, running }
     }
-    return { kind: 'deployed', reason: restarted ? 'the host restarted after the confirmation' : '', running }
+    return {
+      kind: 'deployed',
+      reason: restarted && !reboots ? 'the host restarted after the confirmation' : '',
+      running,
+    }
   }
   return { kind: 'needs hands', reason: `the host runs ${running || 'something unknown'}`, running }
 }

@@ -23,6 +23,8 @@ export type Transacted =
       readonly explained?: boolean
       /** it rebooted into the new system, and was not told to keep it */
       readonly isUnverified?: boolean
+      /** it was to be rebooted: that it restarted is no news */
+      readonly reboots?: boolean
       /** the host told that it had begun to change something */
       readonly hasActed?: boolean
     })
@@ -212,7 +214,8 @@ class Transaction {
 
   #settled(end: Followed | undefined, reason: string): Transacted {
     if (!end || end.kind === 'awaiting') return this.left(reason)
-    return { ...end, hasActed: this.#hasActed, isUnverified: this.#reboots && !this.#confirmationSent }
+    const isUnverified = this.#reboots && !this.#confirmationSent
+    return { ...end, hasActed: this.#hasActed, reboots: this.#reboots, isUnverified }
   }
 
   #beginOrFollow(machine: Machine): Promise<Followed> {

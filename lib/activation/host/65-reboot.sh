@@ -113,6 +113,7 @@ sweep_lasting() {
 take_up() { # ID
   [ -d "$pending_directory/$1" ] || return 0
   mkdir -p -m 700 "$run_directory"
+  reserve_room 2> /dev/null
   ln -s "$pending_directory/$1" "$run_directory/$1" 2> /dev/null
   [ -L "$run_directory/lock" ] || ln -s "$1" "$run_directory/lock" 2> /dev/null
 }
