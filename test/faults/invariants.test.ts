@@ -113,6 +113,10 @@ test('a profile that a read-only disk keeps ahead is green only where it is told
     'lie',
   ])
   t.same(kinds(evidence('rolled back', { ...ahead, is: facts(old) })), ['lie'])
+  const more = (...numbers: number[]) =>
+    facts(old, { generations: { 1: old, ...Object.fromEntries(numbers.map((number) => [number, next])) } })
+  t.same(kinds(evidence('rolled back', { is: more(2), allows })), [], 'a generation that could not be taken away')
+  t.same(kinds(evidence('rolled back', { is: more(2, 3), allows })), ['stranded'])
 })
 
 const said = (kind: OutcomeKind, over: Partial<Outcome> = {}) => ({

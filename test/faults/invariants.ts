@@ -54,13 +54,13 @@ const reachable: Invariant = ({ stuck, unreachable }) => [
 const isFrozen = ({ allows, stage }: Evidence) => allows.frozenDisk === true && reboots(stage.journey)
 
 /** A store that became read-only with the profile ahead keeps it there, and somebody has to be told. */
-const keepsProfile = ({ allows, was, is, asked, outcome }: Evidence) =>
+const keepsProfile = ({ allows, was, is, outcome }: Evidence) =>
   allows.frozenStore === true &&
   outcome?.kind === 'needs hands' &&
   outcome.reason.includes('the system profile stays') &&
   is.running === was.running &&
   is.boot === was.boot &&
-  is.profile === asked
+  is.profile !== was.profile
 
 const oneSystem: Invariant = (evidence) => {
   const { was, is, asked, allows } = evidence
@@ -102,7 +102,11 @@ const agreement: Invariant = (evidence) => {
   return [
     !cutBetween && differs('profile'),
     differs('boot'),
-    !cutBetween && !allows.fewerGenerations && differs('generations'),
+    !cutBetween &&
+      !allows.fewerGenerations &&
+      (allows.frozenStore
+        ? changed('generations', added(was.generations, is.generations).slice(1))
+        : differs('generations')),
     !Object.values(is.generations).includes(is.running) && 'what runs is no generation',
     !cutBetween && !allows.fewerGenerations && differs('bootFiles'),
     differs('activeUnits'),
