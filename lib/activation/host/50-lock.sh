@@ -79,7 +79,7 @@ directory_of() { # ID
 # last: systemd starts it once more when it was killed in the middle.
 forget() { # ID
   rm -f "$(directory_of "$1")/state"
-  free_reserve
+  rm -f "$reserve" "$reserve-last"
   rm -f "$auto_roots/deploy-$1"-*
   release_lock "$1"
   forget_lasting "$1"
