@@ -144,7 +144,7 @@ export function daemonFindings(host: string, state: KeyHost, key: AccountKey, se
 /** `said`: by ssh or the service, for a person. */
 export function acceptanceFinding(
   host: string,
-  { account, kind }: ManagedLogin,
+  { account, kind, wasAccepted }: ManagedLogin & Pick<AccountKey, 'wasAccepted'>,
   { acceptance, said }: { acceptance: Acceptance; said: string },
 ): Finding[] {
   const found = (code: string, text: string, mend: string): Finding[] => [{ account, code, text, mend }]
@@ -154,7 +154,9 @@ export function acceptanceFinding(
         const again = `make one that may build (${nixbuildTokenCommand}), then \`deploy keys install ${host}\``
         return found('refused', `nixbuild.net does not accept the token${said === '' ? '' : `: ${said}`}`, again)
       }
-      return found('refused', 'nixbuild.net does not know the key', `deploy keys install ${host}`)
+      return wasAccepted
+        ? found('revoked', 'nixbuild.net knew the key, and the account has it no longer', `deploy keys install ${host}`)
+        : found('not-registered', 'nixbuild.net does not know the key', `deploy keys install ${host}`)
     case 'host-key':
       return found(
         'impostor',

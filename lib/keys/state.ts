@@ -31,6 +31,8 @@ export interface AccountKey extends ManagedLogin {
   readonly public: string | undefined
   /** `SHA256:…` */
   readonly fingerprint: string | undefined
+  /** the service was seen to accept it, now or before */
+  readonly wasAccepted: boolean
   /** the day it was made, if its comment says so: milliseconds since 1970 */
   readonly made: number | undefined
   /** a rotation that isn't over: the key to come is there, the old one still is */
@@ -126,6 +128,7 @@ function accountKeyOf(account: string, facts: Facts): AccountKey {
     isVolatile: fact('volatile') === 'yes',
     public: publicKey,
     fingerprint: fact('fingerprint'),
+    wasAccepted: fact('accepted-before') === 'yes',
     made: publicKey === undefined ? undefined : dayMade(publicKey),
     rotating: rotating.includes('old') ? 'old' : rotating.includes('next') ? 'next' : undefined,
     ssh: {

@@ -18,6 +18,7 @@ const key = (over: Partial<ManagedKey> = {}): ManagedKey => ({
   isVolatile: false,
   public: 'ssh-ed25519 AAAA dave:root:2026-08-18',
   fingerprint: 'SHA256:abc',
+  wasAccepted: true,
   made: now - 100 * 86_400_000,
   rotating: undefined,
   ssh: {

@@ -54,6 +54,7 @@ function place(t: Test, nixbuildKeys: readonly string[] = ['root'], token?: () =
 getent() { [ "$3" = root ] || return 2; echo "root:x:$(id -u):$(id -g)::${root}:/bin/sh"; }
 as_account() { env HOME="$home" "$@" < /dev/null; }
 run_directory=${root}/run
+accepted_directory=${root}/accepted
 token_file=$run_directory/token
 is_in_memory() { :; }
 store_info() {
@@ -128,7 +129,7 @@ verify_build() {
     remember,
     makeKey,
     set,
-    unset: (name: string) => rmSync(state(name), { force: true }),
+    unset: (name: string) => rmSync(state(name), { force: true, recursive: true }),
     files: () => readdirSync(join(root, '.ssh')).filter((name) => /^nixbuild/.test(name) && !/\.pub$/.test(name)),
     install: () => tell(installKeys(host, { waitMs: 0 }, tools)),
     rotate: (maxAgeMs?: number) => tell(rotateKeys(host, { waitMs: 0, maxAgeMs }, tools)),
@@ -398,16 +399,23 @@ t.test(
     const { remember, known, set, unset, warn } = place(t)
     // What ssh reads for this account comes from the computer that runs the tests.
     const ofItself = (await warn()).codes
-    t.notOk(ofItself.includes('refused'))
+    t.notOk(ofItself.includes('not-registered'))
     remember()
-    t.match(await warn(), { codes: [...ofItself, 'refused'] })
+    t.match(await warn(), { codes: [...ofItself, 'revoked'] })
     set(
       'overrides',
       'describe_configuration() { printf "%s\\n" "identity $key" "identities-only yes" "alive 60" "ipqos throughput" "port 22" "pinned x"; }',
     )
     t.match(await warn(), {
+      told: [
+        /^nixbuild.net key of root: nixbuild.net knew the key, and the account has it no longer: deploy keys install dave$/,
+      ],
+      codes: ['revoked'],
+    })
+    unset('accepted')
+    t.match(await warn(), {
       told: ['nixbuild.net key of root: nixbuild.net does not know the key: deploy keys install dave'],
-      codes: ['refused'],
+      codes: ['not-registered'],
     })
     set('unreachable')
     t.match(await warn(), { told: [], codes: ['unreachable'] }, 'which breaks no key')

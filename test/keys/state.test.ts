@@ -111,7 +111,7 @@ t.test('each state of a token has a name of its own', async (t) => {
   t.same(codes({ login: 'authtoken', authentications: 'none' }), ['not-named'], 'a block that was left from a token')
   const [refused] = acceptanceFinding(
     'dave',
-    { account: 'root', kind: 'token' },
+    { account: 'root', kind: 'token', wasAccepted: false },
     { acceptance: 'refused', said: 'old' },
   )
   t.match(refused, { code: 'refused', text: /the token: old$/, mend: /tokens create .*`deploy keys install dave`$/ })

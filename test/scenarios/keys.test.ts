@@ -190,9 +190,13 @@ test('every state of a key is told apart, and mended by the command that the mes
   }
   await stage.inside('standin', `sed -i '/dave:my_username/d' ${account}/ssh-keys`)
   const revoked = await keys()
-  t.same([revoked.codes('root'), revoked.codes('my_username')], [[], ['refused']])
+  t.same([revoked.codes('root'), revoked.codes('my_username')], [[], ['revoked']])
   t.match(await keys('verify'), { code: 1, verified: [{ works: true }, { works: false }] })
   t.match(await keys('install'), { code: 0, did: ['my_username: key registered with the account (api)'] })
+  const make = `ssh-keygen -q -t ed25519 -N '' -C dave:root:2026-11-26 -f ${fileOf('root')} <<< y`
+  await stage.inside('dave', `${make} && rm ${fileOf('root')}.pub`)
+  t.same((await keys()).codes('root'), ['not-registered'], 'another key was never in the account')
+  t.match(await keys('install'), { code: 0, did: ['root: key registered with the account (api)'] })
 })
 
 test('where the service takes no api command, a shell is typed into; where it takes none, a person is told', async (t) => {

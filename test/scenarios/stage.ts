@@ -210,7 +210,7 @@ systemctl list-units --no-legend --plain --state=failed | awk '{ print "failed",
   ls -A /boot /boot/extlinux /boot/nixos /boot/loader /boot/loader/entries /boot/EFI/nixos 2>/dev/null | grep -E 'deploy|tmp'
   ls /sys/firmware/efi/efivars 2>/dev/null | grep LoaderEntryOneShot
   ls /run/nixos | grep -E -- '-list$'
-  ls -A /var/lib/deploy 2>/dev/null | grep -vxE 'history|log'
+  ls -A /var/lib/deploy 2>/dev/null | grep -vxE 'history|log|accepted-keys'
   ls -A /etc/systemd/system.control 2>/dev/null | sed 's|^|/etc/systemd/system.control/|'
 } | sed 's/^/left /'
 sed 's/^/history /' /var/lib/deploy/history 2>/dev/null || true

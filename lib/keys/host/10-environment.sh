@@ -14,6 +14,8 @@ ends='# deploy keys: end'
 # Only root can enter.
 run_directory=/run/deploy-keys
 token_file=$run_directory/token
+# By account, the fingerprint of the last key that the service was seen to accept.
+accepted_directory=/var/lib/deploy/accepted-keys
 
 # In the memory of this shell alone: what is given to printf, [ and case is an argument of no process.
 secret=

@@ -61,7 +61,9 @@ describe_key() {
   [ "$form" = ok ] || return 0
   public=$(public_of "$key")
   echo "public $(plain "$public")"
-  echo "fingerprint $(fingerprint_of "$public")"
+  fingerprint=$(fingerprint_of "$public")
+  echo "fingerprint $fingerprint"
+  [ "$(cat "$accepted_directory/$account" 2> /dev/null)" != "$fingerprint" ] || echo "accepted-before yes"
 }
 
 # Whether our block has no `Match all` at its end, and so takes in what follows it.

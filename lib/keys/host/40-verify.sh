@@ -78,11 +78,21 @@ acceptance() { # PORT TYPE BODY SUFFIX ACCOUNT..; SUFFIX: of the file, or -
       case $suffix=$answer in
         .unusable*=refused) ! knows "$key$suffix" "$port" "$known_hosts" || answer=yes ;;
       esac
+      case $kind$suffix=$answer in key=yes) remember_accepted ;; esac
       printf 'account %s\naccepted %s\n' "$account" "$answer"
     ) &
   done
   wait
   echo end
+}
+
+# So that a key that was taken out of the account can be told from one that was never in it.
+remember_accepted() {
+  fingerprint=$(fingerprint_of "$(public_of "$key")")
+  [ "$(cat "$accepted_directory/$account" 2> /dev/null)" = "$fingerprint" ] || {
+    mkdir -p -m 700 "$accepted_directory" && echo "$fingerprint" > "$accepted_directory/$account.new" &&
+      mv -f "$accepted_directory/$account.new" "$accepted_directory/$account"
+  } 2> /dev/null
 }
 
 tell() { # CODE OUTPUT

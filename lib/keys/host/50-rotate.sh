@@ -79,6 +79,8 @@ forget() { # ACCOUNT
   for file in $(unusable_suffixes); do set -- "$@" "$key$file" "$key$file.pub"; done
   if as_account sh -c 'rm -f "$@" && sync -f "${1%/*}"' sh "$@"; then
     did "key deleted: $key"
+    rm -f "$accepted_directory/$account"
+    rmdir "$accepted_directory" 2> /dev/null
   else
     could_not "$key could not be deleted"
   fi
