@@ -21,17 +21,19 @@ export interface BuildHook {
   ownWords?: BuildStore['ownWords']
 }
 
-/** Systems that go together, and the features of builds there, as the service's own action and its users have them. */
+/** Systems that one processor builds for, and the features of builds there, as users of the service have them. */
 const kinds = [
   { systems: ['x86_64-linux', 'i686-linux'], features: 'benchmark,big-parallel,kvm,nixos-test' },
   { systems: ['aarch64-linux', 'armv7l-linux'], features: 'benchmark,big-parallel' },
 ]
+const known = kinds.flatMap((kind) => kind.systems)
 
 export function buildHookTo({ name, destination, evaluateOn, systems, hostKey }: StoreSpec): BuildHook {
   const key = Buffer.from(hostKey ?? nixbuildHostKey.key).toString('base64')
   const uri = destination.replace(/\/$/, '')
-  const lines = kinds
-    .filter((kind) => systems === undefined || kind.systems.some((system) => systems.includes(system)))
+  const others = (systems ?? []).filter((system) => !known.includes(system))
+  const lines = [...kinds, { systems: others, features: 'benchmark,big-parallel' }]
+    .filter((kind) => kind.systems.some((system) => systems?.includes(system) ?? true))
     .map((kind) => `${uri} ${kind.systems.join(',')} - 100 1 ${kind.features} - ${key}`)
   return {
     name,

@@ -103,6 +103,8 @@ export function nixMachine({ name, connect, here, flake, inputs, buildHook, ...p
         void dropReady()
         ready = openNew(signal, given.options).catch(() => undefined)
       }
+      // Whether it would build there at all, before anything is done for it.
+      if (buildHook) (await openNew(signal)).close()
       const places = { here, there: () => machine(signal), onBegin, flake, inputs, whereLogIs }
       return await evaluateOn(places, { configurations, options, events, signal })
     },

@@ -113,7 +113,7 @@ class Transaction {
     this.#listener = this.#listen((word, reason) => {
       this.#back.abort()
       // Which of the words is the last one before contact is lost is a matter of chance.
-      if (word === 'staging') this.#reboots = true
+      if (word === 'staging' || word === 'rebooting') this.#reboots = true
       if (word !== 'ready') this.#hasActed = true
       if (word === 'rebooting' && reason) this.#triesOnce = true
       if (this.#reboots && word !== 'awaiting') this.#awaitBoot()

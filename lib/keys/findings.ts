@@ -155,7 +155,7 @@ export function acceptanceFinding(
         return found('refused', `nixbuild.net does not accept the token${said === '' ? '' : `: ${said}`}`, again)
       }
       return wasAccepted
-        ? found('revoked', 'nixbuild.net knew the key, and the account has it no longer', `deploy keys install ${host}`)
+        ? found('revoked', 'nixbuild.net knew the key, and the account has it no longer', `deploy keys rotate ${host}`)
         : found('not-registered', 'nixbuild.net does not know the key', `deploy keys install ${host}`)
     case 'host-key':
       return found(

@@ -35,7 +35,7 @@ ${port === 22 ? '' : `      Port ${port}\n`}      IdentityFile ~/.ssh/nixbuild
       IPQoS throughput
     Match all
   '';
-${trusting(signingKey)}${builders.length > 0 || !usesDaemon(accounts) ? '' : machines(system)}}
+${trusting(signingKey)}${machinesOf({ accounts, system, builders }, hostKey)}}
 `
 }
 
@@ -52,9 +52,22 @@ const trusting = (key: string | undefined) => `
   ${key === undefined ? `# It could not be asked: ssh ${nixbuildHost} api settings signing-key-for-builds --show` : `nix.settings.trusted-public-keys = [ ${text(key)} ];`}
 `
 
+/** For builds that the host starts itself. */
+function machinesOf(
+  { accounts, system, builders }: Pick<KeyHost, 'accounts' | 'system' | 'builders'>,
+  hostKey: string,
+) {
+  if (builders.some((builder) => builder.hostKey !== undefined && builder.hostKey !== hostKey)) {
+    return `
+  # nix.buildMachines has another host key. Left out, the one above counts; or in what is there already:
+  #   publicHostKey = ${text(Buffer.from(hostKey).toString('base64'))};
+`
+  }
+  return builders.length > 0 || !usesDaemon(accounts) ? '' : machines(system)
+}
+
 const usesDaemon = (accounts: readonly AccountKey[]) => accounts.some(({ account }) => account === 'root')
 
-/** For builds that the host starts itself. */
 const machines = (system: string) => `
   # Only for builds that are started on the host itself (\`nixos-rebuild switch --max-jobs 0\`): a host that is
   # deployed to needs none of this.

@@ -73,6 +73,8 @@ export interface KeyHost {
   /** lines of the daemon's builders that lead to the service */
   readonly builders: readonly MachineLine[]
   readonly substituters: readonly string[]
+  /** the files that root's ssh, the daemon's, offers the service where nothing names another one */
+  readonly rootIdentities: readonly string[]
   /** files in which root's ssh, the daemon's, finds the right host key, or another one */
   readonly rootPinnedIn: readonly string[]
   readonly rootOtherHostKeyIn: readonly string[]
@@ -104,6 +106,7 @@ export function keyHostOf({ accounts, machine }: Answer): KeyHost {
     system: factOf(machine, 'system') ?? '',
     builders: factsOf(machine, 'builder').map(machineLine),
     substituters: factsOf(machine, 'substituter'),
+    rootIdentities: factsOf(machine, 'root-identity'),
     rootPinnedIn: factsOf(machine, 'root-pinned'),
     rootOtherHostKeyIn: factsOf(machine, 'root-other-host-key'),
     systemRule: factOf(machine, 'system-rule') === 'store' ? 'configuration' : 'hand',
@@ -175,10 +178,10 @@ function machineLine(text: string): MachineLine {
 const decoded = (base64: string) => Buffer.from(base64, 'base64').toString().trim().split(/\s+/).slice(0, 2).join(' ')
 
 /** What the daemon's ssh logs in with: the token, the file that it is given, or those that root's configuration names. */
-export function daemonFiles({ builders, accounts }: KeyHost): string[] {
+export function daemonFiles({ builders, accounts, rootIdentities }: KeyHost): string[] {
   const root = accounts.find(({ account }) => account === 'root')
   if (root?.kind === 'token' && root.ssh.isTokenLogin) return builders.length > 0 ? [root.file] : []
-  return [...new Set(builders.flatMap(({ identityFile }) => identityFile ?? root?.ssh.identities ?? []))]
+  return [...new Set(builders.flatMap(({ identityFile }) => identityFile ?? rootIdentities))]
 }
 
 /** Whether the daemon's build hook would use this key. */

@@ -65,7 +65,10 @@ function notNeeded(host: KeyHost): string[] {
     const isRoot = key.account === 'root'
     if (isRoot && daemons && !isDaemons(host, key) && host.substituters.length === 0) {
       const used = daemonFiles(host).join(', ')
-      sentences.push(`${key.file}: the daemon is given ${used} and does not look for root's own key`)
+      const when = key.ssh.identities.includes(key.file)
+        ? "tries root's own key only where that is refused"
+        : "does not look for root's own key"
+      sentences.push(`${key.file}: the daemon is given ${used} and ${when}`)
     }
     if (!isRoot && !isDaemons(host, key)) {
       sentences.push(

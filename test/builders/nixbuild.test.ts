@@ -50,6 +50,7 @@ t.test(
     t.match(keyOf(lines({})[0]), /^ssh-ed25519 AAAA/)
     const own = lines({ systems: ['aarch64-linux'], hostKey: 'ssh-ed25519 BBBB' })
     t.same([own.length, own[0]?.[1], keyOf(own[0])], [1, 'aarch64-linux,armv7l-linux', 'ssh-ed25519 BBBB'])
+    t.equal(lines({ systems: ['riscv64-linux'] })[0]?.[1], 'riscv64-linux', 'who says so knows')
     t.end()
   },
 )

@@ -49,6 +49,7 @@ const report = (keys: readonly ManagedKey[], over: Partial<KeysReport> = {}): Ke
     system: 'aarch64-linux',
     builders: [],
     substituters: [],
+    rootIdentities: [],
     rootPinnedIn: [],
     rootOtherHostKeyIn: [],
     systemRule: 'configuration',
@@ -139,6 +140,12 @@ t.test('how a key was tried, by whom, and the end of what Nix said', async (t) =
 t.test('on a narrow terminal no line is wider than it is', async (t) => {
   const of = report([key(), key({ account: 'my_username' })], { did: ['root: the host key of it is pinned in a file'] })
   for (const columns of [30, 40, 60]) for (const line of told(of, columns)) t.ok(widthOf(line) <= columns, line)
+})
+
+t.test('where /etc/ssh is written by hand, that is told', async (t) => {
+  const { machine } = report([])
+  const lines = told(report([key()], { machine: { ...machine, systemRule: 'hand' } }))
+  t.match(lines.at(-1), '/etc/ssh is written by hand: no configuration undoes it')
 })
 
 t.test('public keys are printed alone, to be pasted', async (t) => {

@@ -85,7 +85,7 @@ t.test('a host that says only half is understood as far as it goes', async (t) =
     'generation-link x y',
     'generation',
   ])
-  t.match(half, { isRoot: true, isNixos: false, boot: 'unknown', generation: undefined, generations: [] })
+  t.match(half, { isRoot: true, isNixos: false, boot: 'unknown', generation: undefined, generations: { length: 0 } })
   t.match(half.lock, { id: '20260101t000000-abc', alive: false, state: 'awaiting', secondsLeft: undefined })
 })
 

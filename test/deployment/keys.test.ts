@@ -18,7 +18,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { brokenKeys, warnOfKeys } from '../../lib/deployment/keys/broken.ts'
-import { installKeys, keysOf, lookAtDaemonsToo, revokeKeys, rotateKeys } from '../../lib/deployment/keys/index.ts'
+import {
+  installKeys,
+  keysOf,
+  lookAtDaemonsToo,
+  revokeKeys,
+  rotateKeys,
+  verifyKeys,
+} from '../../lib/deployment/keys/index.ts'
 import type { KeysReport } from '../../lib/deployment/keys/report.ts'
 import type { Tools } from '../../lib/deployment/tools.ts'
 import { systemClock } from '../../lib/edge/clock.ts'
@@ -132,6 +139,7 @@ verify_build() {
     unset: (name: string) => rmSync(state(name), { force: true, recursive: true }),
     files: () => readdirSync(join(root, '.ssh')).filter((name) => /^nixbuild/.test(name) && !/\.pub$/.test(name)),
     install: () => tell(installKeys(host, { waitMs: 0 }, tools)),
+    verify: () => tell(verifyKeys(host, { localRebuild: true }, tools)),
     rotate: (maxAgeMs?: number) => tell(rotateKeys(host, { waitMs: 0, maxAgeMs }, tools)),
     explained: async () => {
       const { seen } = await lookAtDaemonsToo(host, tools)
@@ -165,7 +173,7 @@ function swapped(t: Test) {
 t.test('a key is changed, and then nothing is left of the old one', async (t) => {
   const { key, known, files, rotate } = place(t)
   const before = bodyOf(key)
-  t.match(await rotate(), { couldNot: [], verified: [{ works: true }] })
+  t.match(await rotate(), { couldNot: { length: 0 }, verified: [{ works: true }] })
   t.not(bodyOf(key), before)
   t.same([known(), files()], [[bodyOf(key)], ['nixbuild']])
 })
@@ -174,22 +182,22 @@ t.test('with an age, what is younger stays; what has no date is old', async (t) 
   const hours = 3_600_000
   const { key, rotate } = place(t)
   const before = bodyOf(key)
-  t.match(await rotate(90 * 24 * hours), { did: [], couldNot: [] }, 'it was made the day before')
+  t.match(await rotate(90 * 24 * hours), { did: { length: 0 }, couldNot: { length: 0 } }, 'it was made the day before')
   t.equal(bodyOf(key), before)
-  t.match(await rotate(12 * hours), { couldNot: [], verified: [{ works: true }] })
+  t.match(await rotate(12 * hours), { couldNot: { length: 0 }, verified: [{ works: true }] })
   t.not(bodyOf(key), before)
 
   const undated = place(t)
   rmSync(undated.key)
   undated.makeKey(undated.key, '', 'dave:root:once')
   undated.remember(bodyOf(undated.key))
-  t.match(await undated.rotate(90 * 24 * hours), { couldNot: [], verified: [{ works: true }] })
+  t.match(await undated.rotate(90 * 24 * hours), { couldNot: { length: 0 }, verified: [{ works: true }] })
 })
 
 t.test('the public half beside the key is its own, wherever a rotation was interrupted', async (t) => {
   const publicHalf = (key: string) => readFileSync(`${key}.pub`, 'utf8').split(' ')[1]
   const whole = place(t)
-  t.match(await whole.rotate(), { couldNot: [] })
+  t.match(await whole.rotate(), { couldNot: { length: 0 } })
   t.equal(publicHalf(whole.key), bodyOf(whole.key))
 
   // The new key was in its place, and its public half not yet.
@@ -201,7 +209,7 @@ t.test('the public half beside the key is its own, wherever a rotation was inter
   t.match((await rotate()).failure, 'the old one is in its place again')
   t.equal(publicHalf(key), old)
   unset('useless')
-  t.match(await rotate(), { couldNot: [] })
+  t.match(await rotate(), { couldNot: { length: 0 } })
   t.equal(publicHalf(key), fresh)
   t.notOk(existsSync(`${key}.next.pub`))
 })
@@ -221,7 +229,7 @@ t.test('a key that is let in is put back when the new one is of no use', async (
   t.match((await rotate()).failure, 'the old one is in its place again')
   t.equal(bodyOf(key), old)
   unset('useless')
-  t.match(await rotate(), { couldNot: [] })
+  t.match(await rotate(), { couldNot: { length: 0 } })
   t.equal(bodyOf(key), fresh)
 })
 
@@ -251,7 +259,7 @@ t.test('where the service cannot be asked, no key is moved, removed or deleted',
 
   unset('unreachable')
   unset('cut-off-at-change')
-  t.match(await rotate(), { couldNot: [] })
+  t.match(await rotate(), { couldNot: { length: 0 } })
   t.same([known(), files()], [[fresh], ['nixbuild']])
 })
 
@@ -259,7 +267,7 @@ t.test('a power cut while the old key was put back is got over', async (t) => {
   const { key, old, fresh, known, remember, rotate, files } = swapped(t)
   remember(old, fresh)
   linkSync(key, `${key}.next`)
-  t.match(await rotate(), { couldNot: [] })
+  t.match(await rotate(), { couldNot: { length: 0 } })
   t.same([bodyOf(key), known(), files()], [fresh, [fresh], ['nixbuild']])
 })
 
@@ -270,7 +278,7 @@ t.test('a key that was not written to its end is made anew', async (t) => {
     writeFileSync(`${key}.next`, half)
     // The power went when the old one had its second name.
     linkSync(key, `${key}.old`)
-    t.match(await rotate(), { couldNot: [] })
+    t.match(await rotate(), { couldNot: { length: 0 } })
     t.not(bodyOf(key), before)
     t.same([known(), files()], [[bodyOf(key)], ['nixbuild']])
   }
@@ -305,7 +313,7 @@ t.test('what the host could not do is told', async (t) => {
   unset('overrides')
   const other = place(t)
   other.set('overrides', 'make_key() { return 1; }')
-  t.match(await other.rotate(), { failure: 'root: no new key could be made', did: [] })
+  t.match(await other.rotate(), { failure: 'root: no new key could be made', did: { length: 0 } })
 })
 
 t.test('a key that something else puts there stays in the account', async (t) => {
@@ -333,7 +341,7 @@ t.test('keys that were set aside are revoked with the others, each of them', asy
   t.same(files(), ['nixbuild', 'nixbuild.unusable', 'nixbuild.unusable.2'])
   t.same(known().sort(), [...bodies].sort())
   remember(...known(), 'AAAAanother')
-  t.match(await revoke(), { couldNot: [] })
+  t.match(await revoke(), { couldNot: { length: 0 } })
   t.same([known(), files()], [['AAAAanother'], []])
 })
 
@@ -364,7 +372,7 @@ t.test('a key that was not made for this host may be used elsewhere: the account
   const keepsIt = { text: /keeps the key "me@laptop"/, mend: new RegExp(`ssh-keys remove .*${old.slice(0, 20)}`) }
   t.match(rotated, { couldNot: [keepsIt], verified: [{ works: true }] })
   t.same([known().sort(), files()], [[old, bodyOf(key)].sort(), ['nixbuild']])
-  t.match(await rotate(), { couldNot: [] }, 'the next one is its own')
+  t.match(await rotate(), { couldNot: { length: 0 } }, 'the next one is its own')
   t.same(known().sort(), [old, bodyOf(key)].sort())
 
   const other = brought(t)
@@ -408,7 +416,7 @@ t.test(
     )
     t.match(await warn(), {
       told: [
-        /^nixbuild.net key of root: nixbuild.net knew the key, and the account has it no longer: deploy keys install dave$/,
+        /^nixbuild.net key of root: nixbuild.net knew the key, and the account has it no longer: deploy keys rotate dave$/,
       ],
       codes: ['revoked'],
     })
@@ -418,11 +426,21 @@ t.test(
       codes: ['not-registered'],
     })
     set('unreachable')
-    t.match(await warn(), { told: [], codes: ['unreachable'] }, 'which breaks no key')
+    t.match(await warn(), { told: { length: 0 }, codes: ['unreachable'] }, 'which breaks no key')
     unset('unreachable')
     t.same(known(), [])
   },
 )
+
+t.test('a rebuild on the host that another builder did does not count', async (t) => {
+  const { set, verify } = place(t)
+  const by = (builder: string) =>
+    set('overrides', `verify_local_rebuild() { printf '%s\\n' 'way local-rebuild' 'on ${builder}' 'works yes'; }`)
+  by('ssh://eu.nixbuild.net')
+  t.match((await verify()).verified.at(-1), { way: 'local-rebuild', works: true })
+  by('ssh://forge')
+  t.match((await verify()).verified.at(-1), { way: 'local-rebuild', works: false, on: 'ssh://forge' })
+})
 
 t.test('a token is brought to the host, and is in nothing that is told', async (t) => {
   let token = 'En0KEwoEa+/b=.-_:9'
@@ -437,7 +455,7 @@ t.test('a token is brought to the host, and is in nothing that is told', async (
   remember(token)
   const installed = await install()
   t.match(installed, {
-    couldNot: [],
+    couldNot: { length: 0 },
     did: [/the token is in .*, until the next boot$/],
     keys: [{ kind: 'token', acceptance: 'yes' }],
   })
@@ -456,11 +474,11 @@ t.test('a token is brought to the host, and is in nothing that is told', async (
     { code: 'refused', text: 'nixbuild.net does not accept the token: error: nobody knows (token)' },
   ])
   t.notMatch(JSON.stringify([installed, refused]), token.slice(0, 8))
-  t.match((await rotate()).did, [], 'it is changed where it comes from')
+  t.same((await rotate()).did, [], 'it is changed where it comes from')
   token = 'another'
-  t.match(await install(), { did: [/the token is in/], keys: [{ findings: [] }] })
+  t.match(await install(), { did: [/the token is in/], keys: [{ findings: { length: 0 } }] })
 
-  t.match(await revoke(), { did: [/token deleted/, /tokens revoke$/], couldNot: [] })
+  t.match(await revoke(), { did: [/token deleted/, /tokens revoke$/], couldNot: { length: 0 } })
   t.equal(existsSync(file), false)
 })
 

@@ -92,7 +92,12 @@ test('units that systemd alone still knows are green with a full /run, where the
     allows,
     stage: stageNamed('reboot: confirming'),
   })
-  t.same(kinds(evidence('deployed', left('deploy-20261127t054928-2c74d3.service'))), [])
+  t.same(kinds(evidence('deployed', left('unit deploy-20261127t054928-2c74d3.service inactive'))), [])
+  for (const unit of [
+    'deploy-20261127t054928-2c74d3.service active',
+    'deploy-20261127t054928-2c74d3-guard.service inactive',
+  ])
+    t.same(kinds(evidence('deployed', left(`unit ${unit}`))), ['leftover'], unit)
   t.same(kinds(evidence('deployed', left('/etc/systemd/system.control/deploy-20261127t054928-2c74d3.service'))), [
     'leftover',
   ])
@@ -113,6 +118,9 @@ test('a profile that a read-only disk keeps ahead is green only where it is told
     'lie',
   ])
   t.same(kinds(evidence('rolled back', { ...ahead, is: facts(old) })), ['lie'])
+  const { is } = ahead
+  for (const over of [{ profile: '' }, { bootFiles: [] }, { generations: { 2: next } }])
+    t.not(kinds(evidence('rolled back', { ...ahead, is: { ...is, ...over } })).length, 0, JSON.stringify(over))
   const more = (...numbers: number[]) =>
     facts(old, { generations: { 1: old, ...Object.fromEntries(numbers.map((number) => [number, next])) } })
   t.same(kinds(evidence('rolled back', { is: more(2), allows })), [], 'a generation that could not be taken away')

@@ -53,14 +53,15 @@ const reachable: Invariant = ({ stuck, unreachable }) => [
 /** What only a reboot leaves on the disk: its records, and a boot loader that names the new system. */
 const isFrozen = ({ allows, stage }: Evidence) => allows.frozenDisk === true && reboots(stage.journey)
 
-/** A store that became read-only with the profile ahead keeps it there, and somebody has to be told. */
+/** A store that became read-only with the profile one generation ahead keeps it there, and somebody has to be told. */
 const keepsProfile = ({ allows, was, is, outcome }: Evidence) =>
   allows.frozenStore === true &&
   outcome?.kind === 'needs hands' &&
   outcome.reason.includes('the system profile stays') &&
   is.running === was.running &&
   is.boot === was.boot &&
-  is.profile !== was.profile
+  is.profile !== was.profile &&
+  Object.values(is.generations).includes(is.profile)
 
 const oneSystem: Invariant = (evidence) => {
   const { was, is, asked, allows } = evidence
@@ -94,32 +95,32 @@ const agreement: Invariant = (evidence) => {
   }
   // Nothing of ours runs after a power cut: the profile may be one step ahead of the boot entry until the next deployment.
   // What guards a reboot does.
-  const cutBetween =
-    (allows.restart && !reboots(stage.journey) && stage.part === 'confirmed' && is.boot === was.boot) ||
-    keepsProfile(evidence)
+  const cutBetween = allows.restart && !reboots(stage.journey) && stage.part === 'confirmed' && is.boot === was.boot
   const differs = (key: 'profile' | 'boot' | 'generations' | 'bootFiles' | 'activeUnits' | 'failedUnits') =>
     !same(was[key], is[key]) && `${key}: ${difference(was[key], is[key])}`
+  /** What was made for the new system, and could not be taken away. */
+  const oneMore = () =>
+    changed('generations', [
+      ...lost(was.generations, is.generations),
+      ...added(was.generations, is.generations).slice(1),
+    ])
   return [
-    !cutBetween && differs('profile'),
+    !cutBetween && !keepsProfile(evidence) && differs('profile'),
     differs('boot'),
-    !cutBetween &&
-      !allows.fewerGenerations &&
-      (allows.frozenStore
-        ? changed('generations', added(was.generations, is.generations).slice(1))
-        : differs('generations')),
+    !cutBetween && !allows.fewerGenerations && (allows.frozenStore ? oneMore() : differs('generations')),
     !Object.values(is.generations).includes(is.running) && 'what runs is no generation',
     !cutBetween && !allows.fewerGenerations && differs('bootFiles'),
     differs('activeUnits'),
     allows.noReload
-      ? changed(
-          'failedUnits',
-          added(was.failedUnits, is.failedUnits).filter((unit) => !toldAsFailed(unit, outcome)),
-        )
+      ? changed('failedUnits', [
+          ...lost(was.failedUnits, is.failedUnits),
+          ...added(was.failedUnits, is.failedUnits).filter((unit) => !toldAsFailed(unit, outcome)),
+        ])
       : differs('failedUnits'),
   ]
 }
 
-/** That it is one of the new system, and still known to systemd, is told. */
+/** A unit of the new system that systemd still knows; those that were active before are looked at by themselves. */
 const toldAsFailed = (line: string, outcome: Outcome | undefined) =>
   outcome?.reason.includes(`still wrong after going back: ${line.slice(1)} failed`)
 
@@ -148,7 +149,11 @@ const nothingLeft: Invariant = (evidence) => [
   ...(isFrozen(evidence) ? [] : evidence.is.leftBehind).filter(
     (left) =>
       !(evidence.allows.deadRoots && /^deploy-\d\S+$/.test(left)) &&
-      !(evidence.allows.noReload && reboots(evidence.stage.journey) && /^deploy-\d\S+\.service$/.test(left)),
+      !(
+        evidence.allows.noReload &&
+        reboots(evidence.stage.journey) &&
+        /^unit deploy-\d[^ ]*(?<!-guard)\.service inactive$/.test(left)
+      ),
   ),
   ...(isFrozen(evidence) ? [] : evidence.traces).filter(
     (trace) => !(evidence.allows.unfinishedBuilds && /^forge: \/tmp\/nix-build-[^/]*\.drv-\d+$/.test(trace)),

@@ -35,6 +35,7 @@ const answer = (over: Readonly<Record<string, string>> = {}, machine: readonly s
     ...Object.entries({ ...sound, ...over }).flatMap(([key, value]) => (value === '' ? [] : [`${key} ${value}`])),
     'machine',
     'system x86_64-linux',
+    'root-identity /root/.ssh/nixbuild',
     ...machine,
     'end',
   ].join('\n')
@@ -142,7 +143,43 @@ t.test('whose key the daemon uses', async (t) => {
   const { connections, notNeeded } = explain(post)
   t.match(connections[0], { as: 'root', keys: ['/home/me/.ssh/nixbuild', '/root/.ssh/nixbuild'] })
   t.same(connections[0]?.knownHosts, ['the host key in that line itself'])
-  t.match(notNeeded[0], "the daemon is given /home/me/.ssh/nixbuild and does not look for root's own key")
+  const given = 'the daemon is given /home/me/.ssh/nixbuild and'
+  t.match(notNeeded[0], `${given} tries root's own key only where that is refused`)
+  const unnamed = explain(
+    hostWith({ identity: '/root/.ssh/id_rsa' }, ['builder eu.nixbuild.net - /home/me/.ssh/nixbuild']),
+  )
+  t.match(unnamed.notNeeded[0], `${given} does not look for root's own key`)
+})
+
+t.test("a user's key that root's configuration names is the daemon's, whoever's keys are managed", async (t) => {
+  const me = answer({ home: '/home/me', file: '/home/me/.ssh/nixbuild' }, ['builder ssh://eu.nixbuild.net - -'])
+  const host = (root: string) =>
+    keyHostOf(
+      parseAnswer(me.replace('account root', 'account me').replace(/root-identity .*/, `root-identity ${root}`)),
+    )
+  t.same(
+    [host('/home/me/.ssh/nixbuild'), host('/root/.ssh/id_rsa')].map((one) =>
+      one.accounts.map((key) => isDaemons(one, key)),
+    ),
+    [[true], [false]],
+  )
+})
+
+t.test('where a builder of the daemon has another host key, the module has the right one for it', async (t) => {
+  const service = { port: 22, hostKey: 'ssh-ed25519 AAAA' }
+  const line = (hostKey: string) => [
+    `builder ssh://eu.nixbuild.net - - 1 1 - - ${Buffer.from(hostKey).toString('base64')}`,
+  ]
+  const right = Buffer.from(service.hostKey).toString('base64')
+  t.match(nixosModule('dave', hostWith({}, line('ssh-ed25519 BBBB')), service), `publicHostKey = "${right}";`)
+  t.notMatch(nixosModule('dave', hostWith({}, line('ssh-ed25519 AAAA')), service), 'publicHostKey')
+})
+
+t.test('who writes the configuration of ssh is told, and where a person has to change it', async (t) => {
+  const [finding] = hostWith({ identity: '', 'configuration-rule': 'store' }).accounts.flatMap((key) =>
+    findingsOf('dave', key, { port: 22 }),
+  )
+  t.match(finding, { code: 'not-named', mend: '/root/.ssh/config comes from the configuration: add the block there' })
 })
 
 t.test('the daemon uses a key to build, or to fetch', async (t) => {

@@ -36,7 +36,7 @@ async function goesThrough(t: Test, host: string, knobs: Record<string, unknown>
   const top = outcome.toplevel
   t.match(outcome, { kind: 'deployed', reason: '' })
   t.equal(code, 0)
-  t.match(is, { profile: top, boot: top, leftBehind: [] })
+  t.match(is, { profile: top, boot: top, leftBehind: { length: 0 } })
   t.equal(is.generations[String(outcome.generation)], top)
   return is
 }
@@ -92,7 +92,7 @@ test('a host that runs another system than its profile holds goes back to what r
   const { outcome } = await stage.deployHost('dave', '--mode', 'test')
   t.equal(outcome.kind, 'tested')
   const tested = await stage.facts('dave')
-  t.match(tested, { running: outcome.toplevel, profile, generations, boot, leftBehind: [] })
+  t.match(tested, { running: outcome.toplevel, profile, generations, boot, leftBehind: { length: 0 } })
   await goesBack(t, 'dave', sick('and then something unhealthy'))
 })
 
@@ -196,7 +196,7 @@ test("somebody else's switch during the confirmation window is left alone and re
       t.equal(code, 3)
       const is = await stage.facts('dave')
       const permanent = how === 'switch' ? theirs : was.running
-      t.match(is, { running: theirs, profile: permanent, boot: permanent, leftBehind: [] })
+      t.match(is, { running: theirs, profile: permanent, boot: permanent, leftBehind: { length: 0 } })
       t.match(is.history.at(-1), { outcome: 'left alone' })
     })
   }

@@ -192,7 +192,7 @@ test('when only the running system is the one asked for, a deployment finishes t
   const trial = await deployWith({ motd: 'on trial' }, '--mode', 'test')
   const is = await stage.facts('dave')
   t.match(trial, { code: 0, outcome: { kind: 'tested', running: trial.outcome.toplevel } })
-  t.match(is, { running: trial.outcome.toplevel, profile: was.profile, boot: was.boot, leftBehind: [] })
+  t.match(is, { running: trial.outcome.toplevel, profile: was.profile, boot: was.boot, leftBehind: { length: 0 } })
   t.same(is.generations, was.generations)
   t.same(is.bootFiles, was.bootFiles)
   await finishes(t, newest(was) + 1)

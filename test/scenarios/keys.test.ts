@@ -80,7 +80,7 @@ test('keys are made on the host, registered, and each tried as the one who uses 
   t.same([missing.codes('root'), missing.codes('my_username')], [['missing'], ['missing']])
 
   const installed = await keys('install')
-  t.match(installed, { code: 0, couldNot: [] })
+  t.match(installed, { code: 0, couldNot: { length: 0 } })
   const lines = await registered()
   t.match(lines.at(-2), /^ssh-ed25519 \S+ dave:root:\d{4}-\d\d-\d\d$/)
   t.match(lines.at(-1), /^ssh-ed25519 \S+ dave:my_username:\d{4}-\d\d-\d\d$/)
@@ -140,13 +140,27 @@ test('--all takes every host that has keys, and none of them holds up the others
   const { code, stdout } = await stage.deploy('keys', '--all')
   t.match(JSON.parse(stdout), {
     hosts: [
-      { host: 'dave', keys: [{ acceptance: 'yes', findings: [] }, {}] },
+      { host: 'dave', keys: [{ acceptance: 'yes', findings: { length: 0 } }, {}] },
       { host: 'gone', error: {} },
     ],
   })
   t.same([code, JSON.parse(stdout).hosts.length], [4, 2], 'who has no keys is left out')
   const { stdout: publics } = await stage.deploy('keys', 'show', '--all', '--plain')
   t.equal(publics.match(/^ssh-ed25519 \S+ dave:.*$/gm)?.length, 2)
+
+  // Only what is old is changed.
+  const before = [await bodyOf('root'), await bodyOf('my_username')]
+  t.equal((await stage.deploy('keys', 'rotate', '--all', '--max-age', '90d')).code, 4)
+  t.same([await bodyOf('root'), await bodyOf('my_username')], before)
+  await stage.inside('dave', `ssh-keygen -q -c -P '' -C dave:root:2026-01-01 -f ${fileOf('root')}`)
+  const rotated = await stage.deploy('keys', 'rotate', '--all', '--max-age', '90d')
+  t.match(JSON.parse(rotated.stdout), { hosts: [{ host: 'dave', couldNot: { length: 0 } }, { error: {} }] })
+  t.not(await bodyOf('root'), before[0])
+  t.equal(await bodyOf('my_username'), before[1])
+
+  await stage.describeHost('dave', { nixbuildKeys: [] })
+  const { stdout: why } = await stage.deploy('keys', 'why', 'dave', '--plain')
+  t.match(why, 'nothing that this host does by itself needs a key')
 })
 
 /** `[what is done to root's key, to the user's]`, each with the code by which it is told. */
@@ -186,13 +200,17 @@ test('every state of a key is told apart, and mended by the command that the mes
       if (isKeyItself) t.not(broken.of(who)?.acceptance, 'yes', `ssh itself can do nothing with it: ${code}`)
     }
     const mended = await keys('install')
-    t.match({ code: mended.code, couldNot: mended.couldNot }, { code: 0, couldNot: [] }, JSON.stringify(breakage))
+    t.match(
+      { code: mended.code, couldNot: mended.couldNot },
+      { code: 0, couldNot: { length: 0 } },
+      JSON.stringify(breakage),
+    )
   }
   await stage.inside('standin', `sed -i '/dave:my_username/d' ${account}/ssh-keys`)
   const revoked = await keys()
   t.same([revoked.codes('root'), revoked.codes('my_username')], [[], ['revoked']])
   t.match(await keys('verify'), { code: 1, verified: [{ works: true }, { works: false }] })
-  t.match(await keys('install'), { code: 0, did: ['my_username: key registered with the account (api)'] })
+  t.match(await keys('rotate'), { code: 0, couldNot: { length: 0 } }, 'another key is')
   const make = `ssh-keygen -q -t ed25519 -N '' -C dave:root:2026-11-26 -f ${fileOf('root')} <<< y`
   await stage.inside('dave', `${make} && rm ${fileOf('root')}.pub`)
   t.same((await keys()).codes('root'), ['not-registered'], 'another key was never in the account')
@@ -259,10 +277,10 @@ test('a key is changed without a gap, however often that is interrupted, and the
     await run.until(point)
     await run.signal('KILL')
     await run.finished
-    t.match((await keys()).codes('root'), [], `${point}`)
+    t.same((await keys()).codes('root'), [], `${point}`)
   }
   const done = await keys('rotate')
-  t.match(done, { code: 0, couldNot: [], verified: [{ way: 'build', works: true }] }, JSON.stringify(done))
+  t.match(done, { code: 0, couldNot: { length: 0 }, verified: [{ way: 'build', works: true }] }, JSON.stringify(done))
   await stage.inside('dave', 'systemctl stop use')
   t.equal(await stage.inside('dave', 'cat /run/gap 2> /dev/null || :'), '', 'at no time there was no key that works')
   t.ok(Number(await stage.inside('dave', 'wc -l < /run/tries')) > 10)
@@ -292,7 +310,7 @@ test('a key is changed without a gap, however often that is interrupted, and the
   t.match(undone.couldNot[0]?.text, 'the old one is in its place again')
   t.equal(await bodyOf('root'), after)
   await stage.inside('dave', 'rm /etc/nix/machines')
-  t.match(await keys('rotate'), { code: 0, couldNot: [] }, 'then it goes on')
+  t.match(await keys('rotate'), { code: 0, couldNot: { length: 0 } }, 'then it goes on')
   t.not(await bodyOf('root'), after)
   t.equal((await registered()).length, lines.length)
   await describe({})
@@ -391,7 +409,7 @@ test('with the configuration of the post: which key the daemon uses, which nobod
 
 test('with what `keys module` prints in its configuration, a host needs its private keys and nothing else', async (t) => {
   await stage.inside('dave', 'rm -f /etc/nix/machines')
-  t.match(await keys('revoke'), { code: 0, couldNot: [] })
+  t.match(await keys('revoke'), { code: 0, couldNot: { length: 0 } })
   await stage.inside('dave', 'rm -f /root/.ssh/config /root/.ssh/known_hosts /home/my_username/.ssh/config')
   const module = JSON.parse((await stage.deploy('keys', 'module', 'dave')).stdout).hosts[0].module as string
   t.match(module, '`deploy keys install dave`')
@@ -411,7 +429,7 @@ test('with what `keys module` prints in its configuration, a host needs its priv
       { account: 'my_username', way: 'local-rebuild', works: true, on: 'ssh://eu.nixbuild.net' },
     ],
   })
-  t.match(await keys('rotate'), { code: 0, couldNot: [] })
+  t.match(await keys('rotate'), { code: 0, couldNot: { length: 0 } })
   t.match(await keys('verify'), { code: 0 })
 })
 
@@ -514,13 +532,13 @@ test('no private key is in a log, a message, a list of processes or the store, a
   await run.until(/removed from/)
   await stage.inside('dave', `ip route add unreachable ${lab.address('standin')}`)
   t.equal((await run.finished).code, 1)
-  t.match(await keys('revoke'), { code: 1, did: [], couldNot: [{ text: /could not be asked/ }, {}] })
+  t.match(await keys('revoke'), { code: 1, did: { length: 0 }, couldNot: [{ text: /could not be asked/ }, {}] })
   await stage.inside('dave', `ls ${fileOf('root')} ${fileOf('my_username')}`)
   await stage.inside('dave', `ip route del unreachable ${lab.address('standin')}`)
   await describe({})
 
   const gone = await keys('revoke')
-  t.match(gone, { code: 0, couldNot: [] })
+  t.match(gone, { code: 0, couldNot: { length: 0 } })
   const lines = await registered()
   for (const line of [...publics, `ssh-ed25519 ${aside}`])
     t.notOk(lines.some((one) => one.includes(line.split(' ')[1] ?? line)))
@@ -603,7 +621,7 @@ test("a token in place of root's key is brought into memory, used by the daemon,
   t.notOk(told.includes(other))
 
   const gone = await keys('revoke')
-  t.match(gone, { code: 0, couldNot: [] })
+  t.match(gone, { code: 0, couldNot: { length: 0 } })
   t.match(gone.did.join('\n'), /root: token deleted: .*\nroot: the token itself is valid until/)
   t.equal(await stage.inside('dave', `ls ${file} 2> /dev/null; grep -c authtoken /root/.ssh/config || :`), '0\n')
 })

@@ -26,7 +26,7 @@ async function refused(t: Test, expected: Refusal, look = { host: true }) {
   const was = look.host ? { facts: await stage.facts('dave'), paths: await storePaths() } : undefined
   const { code, outcome, stderr } = await stage.deployHost('dave')
   const { kind, reason, hints } = expected
-  t.match(outcome, { kind, reason, hints: hints ?? [], sentBytes: 0, sentPaths: 0 })
+  t.match(outcome, { kind, reason, hints: hints ?? { length: 0 }, sentBytes: 0, sentPaths: 0 })
   t.match(outcome.reason, /^[^\n]{1,200}$/, 'one line')
   t.equal(code, expected.code)
   t.notMatch(stderr, /^ +at /m, 'no stack trace')

@@ -204,7 +204,7 @@ systemctl list-units --no-legend --plain --state=failed | awk '{ print "failed",
 {
   ls -A /run/deploy 2>/dev/null | grep -vxE 'mutex|result|boot-checked' | sed 's|^|/run/deploy/|'
   ls /nix/var/nix/gcroots/auto/ | grep '^deploy-'
-  systemctl list-units --all --no-legend --plain 'deploy-*' | awk '{ print $1 }'
+  systemctl list-units --all --no-legend --plain 'deploy-*' | awk '{ print "unit", $1, $3 }'
   systemctl list-jobs --no-legend --plain | grep -v -E ' user(-runtime-dir)?@[0-9]+\\.service '
   ls -A /nix/var/nix/profiles | grep -v -E '^(system|system-[0-9]+-link|per-user|default)$'
   ls -A /boot /boot/extlinux /boot/nixos /boot/loader /boot/loader/entries /boot/EFI/nixos 2>/dev/null | grep -E 'deploy|tmp'

@@ -46,19 +46,18 @@ number_in() { # FILE
 # Replaces a file in one step: its readers see the old content or the new one.
 write_file() { # FILE, content on standard input
   content=$(cat)
-  if { put_content "$1.new" || { free_reserve && put_content "$1.new"; } || { free_last_room && put_content "$1.new"; }; } &&
-    mv -f "$1.new" "$1"; then return; fi
+  if { put_content "$1.new" || { free_reserve && put_content "$1.new"; }; } && mv -f "$1.new" "$1"; then return; fi
   rm -f "$1.new"
   return 1
 }
 put_content() { printf '%s\n' "$content" > "$1"; }
 
 # /run is memory, and may be full by the time at which something has to be written there: room for states, a verdict and
-# what a switch prints; and a last one, which nobody takes before it is all that is left, for the result.
+# what a switch prints, and a last one for the result.
 reserve=$run_directory/.reserve
 reserve_room() { head -c 131072 /dev/zero > "$reserve" && head -c 8192 /dev/zero > "$reserve-last"; }
 free_reserve() { [ -e "$reserve" ] && rm -f "$reserve"; }
-free_last_room() { [ -e "$reserve-last" ] && rm -f "$reserve-last"; }
+free_last_room() { rm -f "$reserve-last"; }
 
 # Writes a file system's dirty pages back; all file systems where that is unknown.
 sync_file_system() { # ANY-PATH-ON-IT

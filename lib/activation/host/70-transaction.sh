@@ -150,7 +150,7 @@ activate() {
   waited=0
   while [ ! -e "$here/guarded" ]; do
     if [ $waited -ge 100 ]; then
-      if touch "$here/guarded" 2> /dev/null; then finish untouched "the guard did not start"
+      if touch "$here/actor" 2> /dev/null; then finish untouched "the guard did not start"
       else finish untouched "its records on the host could not be written"; fi
       return
     fi
@@ -405,6 +405,7 @@ profile_generation_link() { readlink "$system_profile" 2> /dev/null || true; }
 # The end: the result for whoever asks, a line of history, and nothing else left behind.
 finish() { # OUTCOME REASON
   outcome=$1
+  free_last_room
   why=$(plain "${2:-}")
   {
     echo "result $outcome"

@@ -82,7 +82,7 @@ begin() { # ID; the request and this program are in its directory
   snapshot_units "$here/units"
   add_roots
   # Before there is a state: whoever acts on one has to be able to open it, also where nothing can be written any more.
-  : > "$here/actor"
+  touch "$here/actor" 2> /dev/null || refuse failed "$here could not be written"
   state=ready
   set_state ready
   start_supervisor && start_unit "$(guard_of "$id")" guard || {

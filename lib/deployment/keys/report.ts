@@ -85,11 +85,12 @@ export async function reportOn(
   ])
   const keys = state.accounts.map((key): ManagedKey => {
     const answer = accepted.get(key.account) ?? { acceptance: 'unknown', said: '' }
+    const wasAccepted = key.wasAccepted || answer.acceptance === 'yes'
     const own = [...findingsOf(host.name, key, service), ...daemonFindings(host.name, state, key, service)]
     // A key that ssh passes over is refused as well.
     const isUsable = own.every(({ code }) => !['owner', 'mode', key.form].includes(code))
     const findings = [...own, ...(isUsable ? acceptanceFinding(host.name, key, answer) : [])]
-    return { ...key, usedByDaemon: isUsedByDaemon(state, key), acceptance: answer.acceptance, findings }
+    return { ...key, wasAccepted, usedByDaemon: isUsedByDaemon(state, key), acceptance: answer.acceptance, findings }
   })
   const { accounts: _, ...rest } = state
   return { keys, machine: rest, did, couldNot, verified }

@@ -83,8 +83,8 @@ describe_configuration() { # TYPE BODY
     echo "configuration-error $(plain "$configuration")"
     return 0
   fi
-  printf '%s\n' "$configuration" | awk -v home="$home" '
-    $1 == "identityfile" { path = substr($0, 14); sub(/^~\//, home "/", path); print "identity " path }
+  printf '%s\n' "$configuration" | identities
+  printf '%s\n' "$configuration" | awk '
     $1 == "identitiesonly" { print "identities-only " $2 }
     $1 == "serveraliveinterval" { print "alive " $2 }
     # OpenSSH 10 prints it so: it has no other meaning there.
@@ -103,6 +103,11 @@ describe_configuration() { # TYPE BODY
   if block_is_open; then echo "block open"; fi
   if is_in_store "$home/.ssh/config"; then echo "configuration-rule store"; fi
   describe_host_keys "$1" "$2"
+}
+
+# The keys that ssh offers, in that order; its answer on standard input.
+identities() {
+  awk -v home="$home" '$1 == "identityfile" { path = substr($0, 14); sub(/^~\//, home "/", path); print "identity " path }'
 }
 
 # Where this account's ssh looks for the service's host key, and what is there.
@@ -154,6 +159,7 @@ describe_machine() { # TYPE BODY
   echo "system $(setting system)"
   service_builders | while read -r line; do echo "builder $(plain "$line")"; done
   if enter root && configuration=$(as_account ssh -G "$service" 2> /dev/null); then
+    printf '%s\n' "$configuration" | identities | sed 's/^/root-/'
     describe_host_keys "$1" "$2" | sed -n -e 's/^pinned /root-pinned /p' -e 's/^other-host-key /root-other-host-key /p'
   fi
   for store in $(setting substituters) $(setting extra-substituters); do
