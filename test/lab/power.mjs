@@ -143,14 +143,17 @@ export async function powerCut(name) {
     return until(() => power(name) === undefined, { seconds: 20, otherwise: `${name} does not go off` })
   }
   const first = firstProcess(name)
+  const disk = outside(said.mainboard, machinePaths(name).disk)
   if (said.nspawn !== undefined) await linkDown(name)
+  // Nothing runs, and the mainboard takes its mounts with it.
+  else await cutDisk(disk)
   try {
     if (first !== undefined) process.kill(first, 'SIGKILL')
     else process.kill(said.nspawn ?? said.mainboard, said.nspawn === undefined ? 'SIGTERM' : 'SIGKILL')
   } catch {
     // it was shutting down, and has just ended
   }
-  await cutDisk(outside(said.mainboard, machinePaths(name).disk))
+  if (said.nspawn !== undefined) await cutDisk(disk)
   await until(() => power(name) === undefined, { seconds: 60, otherwise: `${name} does not go off` })
 }
 
