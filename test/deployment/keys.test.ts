@@ -432,6 +432,20 @@ t.test(
   },
 )
 
+t.test('a key is there whole or not at all, wherever its making was cut off', async (t) => {
+  const { key, makeKey, install, files } = place(t)
+  for (const left of ['', 'half a key', 'whole']) {
+    rmSync(key)
+    if (left === 'whole') makeKey(`${key}.new`)
+    else writeFileSync(`${key}.new`, left)
+    const { keys } = await install()
+    t.match(keys, [{ form: 'ok', mode: '600' }], left)
+    t.same(files(), ['nixbuild'])
+    t.notOk(existsSync(`${key}.new.pub`))
+    rmSync(`${key}.pub`)
+  }
+})
+
 t.test('a rebuild on the host that another builder did does not count', async (t) => {
   const { set, verify } = place(t)
   const by = (builder: string) =>
