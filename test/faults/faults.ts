@@ -101,7 +101,8 @@ const writable = (directories: string) =>
 
 /** The memory file system that keeps the deployment's state, without a byte to spare. */
 const fillRun = `df --output=size -k /run | tail -n 1 > /var/size-of-run
-mount -o remount,size=$(df --output=used -k /run | tail -n 1 | tr -d ' ')k /run
+# somebody may write there between the look and the remount
+for turn in 1 2 3 4 5; do mount -o remount,size=$(df --output=used -k /run | tail -n 1 | tr -d ' ')k /run && break; done
 head -c 1M /dev/zero > /run/fill; [ "$(df --output=avail -k /run | tail -n 1)" -eq 0 ]`
 const mendRun = `rm -f /run/fill; mount -o remount,size=$(tr -d ' ' < /var/size-of-run)k /run; rm /var/size-of-run`
 
