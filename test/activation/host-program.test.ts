@@ -331,16 +331,20 @@ t.test(
       bytes.writeUInt32LE(signature, 64 + 172)
       return Buffer.concat([bytes, Buffer.alloc(signature, 's')])
     }
-    const cases: [title: string, inBoot: Buffer, damaged: boolean, afterwards: Buffer][] = [
-      ['as in the store', image(0), false, image(0)],
-      ['signed', image(200), false, image(200)],
-      ['signed, and short', image(200).subarray(0, 900), true, image(200).subarray(0, 900)],
-      ['short', image(0).subarray(0, 900), true, image(0)],
-      ['empty', Buffer.alloc(0), true, image(0)],
+    const short = (signature: number) => image(signature).subarray(0, 900)
+    const cases: [title: string, inStore: Buffer, inBoot: Buffer, damaged: boolean, afterwards: Buffer][] = [
+      ['as in the store', image(0), image(0), false, image(0)],
+      ['signed', image(0), image(200), false, image(200)],
+      ['signed, and short', image(0), short(200), true, short(200)],
+      ['short', image(0), short(0), true, image(0)],
+      ['empty', image(0), Buffer.alloc(0), true, image(0)],
+      ['signed in the store', image(100), image(100), false, image(100)],
+      ['signed in the store, and short', image(100), short(100), true, image(100)],
+      ['signed in the store, and once more', image(100), image(200), false, image(200)],
     ]
     for (const shell of shells)
-      for (const [title, inBoot, isDamaged, afterwards] of cases) {
-        const here = t.testdir({ kernel: inBoot, system: { kernel: image(0) } })
+      for (const [title, inStore, inBoot, isDamaged, afterwards] of cases) {
+        const here = t.testdir({ kernel: inBoot, system: { kernel: inStore } })
         const entry = `echo "kernel ${here}/kernel"`
         const said = run(shell, `${functions}\n${entry} | damaged_files ${here}/system; true`)
         t.equal(said, isDamaged ? `kernel ${here}/kernel\n` : '', `${title}, ${shell}`)

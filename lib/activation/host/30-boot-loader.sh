@@ -97,21 +97,25 @@ starts_with() { # FILE-IN-BOOT FILE-IN-STORE
 # is that it is not short.
 is_whole() { # FILE-IN-BOOT FILE-IN-STORE
   if [ -d "$2" ]; then [ -d "$1" ]
-  else starts_with "$1" "$2" || { is_signed "$1" && [ "$(stat -c %s "$1")" -ge "$(stat -L -c %s "$2")" ]; }; fi
+  else starts_with "$1" "$2" || { is_signed_here "$1" "$2" && [ "$(stat -c %s "$1")" -ge "$(stat -L -c %s "$2")" ]; }; fi
 }
 
 number_at() { od -An -tu4 "-j$2" -N4 "$1" 2> /dev/null | tr -d ' '; } # FILE OFFSET
 
 # The header of a PE file (a kernel with an EFI stub) has the size of its signatures: entry 4 of the data directories.
-is_signed() { # FILE
+signatures_of() { # FILE
   header=$(number_at "$1" 60)
-  [ "${header:-0}" -gt 0 ] && [ "$header" -lt 100000000 ] || return 1
+  [ "${header:-0}" -gt 0 ] && [ "$header" -lt 100000000 ] || return 0
   case $(od -An -tu2 "-j$((header + 24))" -N2 "$1" 2> /dev/null | tr -d ' ') in
-    523) size=$(number_at "$1" $((header + 172))) ;;
-    267) size=$(number_at "$1" $((header + 156))) ;;
-    *) return 1 ;;
+    523) number_at "$1" $((header + 172)) ;;
+    267) number_at "$1" $((header + 156)) ;;
   esac
-  [ "${size:-0}" -gt 0 ]
+}
+
+# Whether somebody signed it after it was copied: it may have been signed already where it comes from.
+is_signed_here() { # FILE-IN-BOOT FILE-IN-STORE
+  size=$(signatures_of "$1")
+  [ "${size:-0}" -gt 0 ] && [ "$size" != "$(signatures_of "$2")" ]
 }
 
 has_secure_boot() {
@@ -226,7 +230,7 @@ check_boot_files() { # TOPLEVEL
 # Rewrites what differs, and prints what stays wrong. Nobody here could sign a kernel anew.
 repair_files() { # TOPLEVEL, the lines of its entry on standard input
   damaged_files "$1" | while read -r key file; do
-    if [ "$key" = kernel ] && { is_signed "$file" || has_secure_boot; }; then echo "$file"; continue; fi
+    if [ "$key" = kernel ] && { is_signed_here "$file" "$1/$key" || has_secure_boot; }; then echo "$file"; continue; fi
     echo "rewriting $file: it differs from $1/$key" >&2
     remove_part "$file.deploy"
     mkdir -p "${file%/*}" && cp -rL "$1/$key" "$file.deploy" && add_initrd_secrets "$1" "$key" "$file.deploy" &&
