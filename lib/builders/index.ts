@@ -1,4 +1,5 @@
 /** The kinds of builder, by what `builders:` in hosts.yaml says. */
+import { builderSpec } from '../inventory/builders.ts'
 import type { BuilderSpec, Inventory, StoreSpec } from '../inventory/inventory.ts'
 import type { Builder, BuilderEvents, BuildStore, Evaluator } from './builder.ts'
 import { type BuildHook, buildHookTo } from './build-hook.ts'
@@ -21,7 +22,7 @@ export interface Builders {
 type Part = Evaluator | BuildStore
 
 export function openBuilders(specs: Inventory['builders'], surroundings: BuilderSurroundings): Builders {
-  const specOf = (name: string): BuilderSpec => specs.get(name) ?? { kind: 'local', name }
+  const specOf = (name: string) => builderSpec(specs, name)
   const parts = once<Part>((name) => partOf(specOf(name), specOf, surroundings))
   const builders = once<Builder>((name) => {
     const spec = specOf(name)

@@ -2,7 +2,8 @@
 import type { Diagnosis } from '../deployment/doctor/doctor.ts'
 import { kindOf } from '../deployment/outcome.ts'
 import type { Tools } from '../deployment/tools.ts'
-import type { BuilderSpec, Host, Inventory } from '../inventory/inventory.ts'
+import { builderSpec } from '../inventory/builders.ts'
+import type { Host, Inventory } from '../inventory/inventory.ts'
 import { Problem } from '../problem.ts'
 import { padded } from '../screen/width.ts'
 import { atWork } from './at-work.ts'
@@ -68,7 +69,7 @@ async function patientsOf(inventory: Inventory, hosts: readonly Host[] | undefin
   const { diagnoseBuilder, diagnoseControl, diagnoseHost } = await import('../deployment/doctor/doctor.ts')
   const all = [...inventory.hosts.values()]
   const named = (hosts ?? all).flatMap(({ builders }) => builders)
-  const specOf = (name: string): BuilderSpec => inventory.builders.get(name) ?? { kind: 'local', name }
+  const specOf = (name: string) => builderSpec(inventory.builders, name)
   const evaluators = named.map(specOf).flatMap((spec) => (spec.kind === 'store' ? [spec.evaluateOn] : []))
   const names = new Set([...(hosts ? [] : inventory.builders.keys()), ...evaluators, ...named])
   const specs = [...names].map(specOf)

@@ -45,6 +45,10 @@ export function resolveBuilder(name: string, raw: RawBuilder, directory: string)
 export const resolveToken = ({ env = '', file }: RawToken, directory: string): TokenSource =>
   file === undefined ? { env } : { file: resolvePath(directory, file) }
 
+/** The entry of a builder; a name without one is `local`. */
+export const builderSpec = (specs: ReadonlyMap<string, BuilderSpec>, name: string): BuilderSpec =>
+  specs.get(name) ?? { kind: 'local', name }
+
 /** Those of a host that build for its system, as far as the file says. */
 export const buildersFor = (
   { builders, system }: Pick<Host, 'builders' | 'system'>,
