@@ -18,7 +18,7 @@ export interface BuildHook {
   readonly by: string
   /** What its Nix is told, for as long as one is connected to it. */
   readonly settings: readonly NixSetting[]
-  ownWords?: BuildStore['ownWords']
+  readonly own: Pick<BuildStore, 'ownWords' | 'hintsAfter'>
 }
 
 /** Systems that one processor builds for, and the features of builds there, as users of the service have them. */
@@ -28,7 +28,11 @@ const kinds = [
 ]
 const known = kinds.flatMap((kind) => kind.systems)
 
-export function buildHookTo({ name, destination, evaluateOn, systems, hostKey }: StoreSpec): BuildHook {
+/** `looksAfterKeys`: of the one who evaluates, `deploy keys` knows root's login at the service. */
+export function buildHookTo(
+  { name, destination, evaluateOn, systems, hostKey }: StoreSpec,
+  looksAfterKeys: boolean,
+): BuildHook {
   const key = Buffer.from(hostKey ?? nixbuildHostKey.key).toString('base64')
   const uri = destination.replace(/\/$/, '')
   const others = (systems ?? []).filter((system) => !known.includes(system))
@@ -43,9 +47,24 @@ export function buildHookTo({ name, destination, evaluateOn, systems, hostKey }:
       ['builders-use-substitutes', 'true'],
       ['max-jobs', '0'],
     ],
-    ownWords: nixbuildWords,
+    own: {
+      ownWords: nixbuildWords,
+      hintsAfter: (words) => (isNotLetIn(words) ? keyHints(evaluateOn, looksAfterKeys) : []),
+    },
   }
 }
+
+/** The hook's own words: build-remote.cc of Nix. */
+const isNotLetIn = (words: string) =>
+  /cannot build on '[^']*':|[Ff]ailed to find a machine for remote build|Permission denied \(publickey/.test(words)
+
+const keyHints = (by: string, looksAfterKeys: boolean) => [
+  ...(looksAfterKeys
+    ? [`is root of ${by} let in? \`deploy keys ${by}\` tells, and \`deploy keys install ${by}\` mends it`]
+    : [
+        `root of ${by} logs in there, with a key of the account or a token: nixbuildKeys: [root] below builders.${by} in hosts.yaml, then \`deploy keys install ${by}\``,
+      ]),
+]
 
 /** Why that machine's Nix would take no notice of the hook, and build itself or nothing; undefined when it takes it. */
 export function hookRefused(

@@ -88,6 +88,8 @@ export interface BuildStore {
   readonly shell?: { machine(signal: AbortSignal): Promise<Machine>; readonly serve: string } | undefined
   /** What the store itself says between the lines that a build printed, in words for a person. */
   ownWords?(line: string): string | undefined
+  /** What to try after a build that failed with these words, besides what all stores have in common. */
+  hintsAfter?(words: string): readonly string[]
   close(): Promise<void>
 }
 

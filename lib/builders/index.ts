@@ -53,7 +53,9 @@ export function openBuilders(specs: Inventory['builders'], surroundings: Builder
 function partOf(spec: BuilderSpec, specOf: (name: string) => BuilderSpec, surroundings: BuilderSurroundings): Part {
   if (spec.kind !== 'store') return machineOf(spec, surroundings)
   if (!spec.buildHook) return remoteStore(spec, surroundings)
-  return machineOf(specOf(spec.evaluateOn) as Exclude<BuilderSpec, StoreSpec>, surroundings, buildHookTo(spec))
+  const evaluator = specOf(spec.evaluateOn) as Exclude<BuilderSpec, StoreSpec>
+  const looksAfterKeys = evaluator.kind === 'ssh' && evaluator.keyHost !== undefined
+  return machineOf(evaluator, surroundings, buildHookTo(spec, looksAfterKeys))
 }
 
 const machineOf = (spec: Exclude<BuilderSpec, StoreSpec>, surroundings: BuilderSurroundings, hook?: BuildHook): Part =>

@@ -99,14 +99,19 @@ export function nixMachine({ name, connect, here, flake, inputs, buildHook, ...p
     async evaluate(configurations, given, events, signal) {
       // What is built for an evaluation as well.
       const options = { ...given, options: [...(buildHook?.settings ?? []), ...given.options] }
+      // Whether it would build there at all, before anything is done for it.
+      let checked = buildHook && (await openNew(signal, given.options))
       const onBegin = () => {
         void dropReady()
-        ready = openNew(signal, given.options).catch(() => undefined)
+        ready = checked ? Promise.resolve(checked) : openNew(signal, given.options).catch(() => undefined)
+        checked = undefined
       }
-      // Whether it would build there at all, before anything is done for it.
-      if (buildHook) (await openNew(signal)).close()
       const places = { here, there: () => machine(signal), onBegin, flake, inputs, whereLogIs }
-      return await evaluateOn(places, { configurations, options, events, signal })
+      try {
+        return await evaluateOn(places, { configurations, options, events, signal })
+      } finally {
+        checked?.close()
+      }
     },
     async openStore(signal: AbortSignal, settings: readonly NixSetting[] = []) {
       return (await takeReady()) ?? (await openNew(signal, settings))
@@ -117,7 +122,7 @@ export function nixMachine({ name, connect, here, flake, inputs, buildHook, ...p
     },
     bootFiles,
     whereLogIs,
-    ...(buildHook?.ownWords && { ownWords: buildHook.ownWords }),
+    ...buildHook?.own,
     shell: { machine, serve: serveScript },
     async close() {
       await dropReady()

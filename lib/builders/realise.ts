@@ -9,7 +9,7 @@ export interface RealiseParts {
   readonly store: Store
   /** Brings derivations into the store that it lacks. */
   supply(missing: readonly DerivationPath[]): Promise<void>
-  readonly about: Pick<BuildStore, 'name' | 'whereLogIs' | 'ownWords'>
+  readonly about: Pick<BuildStore, 'name' | 'whereLogIs' | 'ownWords' | 'hintsAfter'>
 }
 
 /** Failed builds are values; rejects when the builder itself fails. */
@@ -82,6 +82,7 @@ function outcome(built: BuildResult, { parts, activities, said }: Told): StorePa
       ...(/timed out after/.test(words)
         ? [`the limit is \`timeout\` or \`max-silent-time\`: of --option, or of nix.conf on ${parts.about.name}`]
         : []),
+      ...(parts.about.hintsAfter?.(words) ?? []),
     ],
   })
 }

@@ -10,16 +10,17 @@ interface Choice {
   readonly help: string
 }
 
-/** Rejects with a Problem of kind `usage`; help is shown to who named nothing at all. */
+/** Rejects with a Problem of kind `usage`; help is shown to who named nothing at all. `among`: what may be named. */
 export async function chosenHosts(
   choice: Choice,
   machine: ControlMachine,
+  among: (inventory: Inventory) => Inventory['hosts'] = ({ hosts }) => hosts,
 ): Promise<{ inventory: Inventory; hosts: Host[] }> {
   const all = choice.all ?? false
   if (choice.words.length === 0 && !all) machine.terminal.err.write(`${choice.help}\n`)
   const inventory = await readInventoryAt(choice.hosts, machine)
   const { selectHosts } = await import('../inventory/select.ts')
-  return { inventory, hosts: selectHosts(inventory, choice.words, { all }) }
+  return { inventory, hosts: selectHosts(among(inventory), choice.words, { all }) }
 }
 
 /** For a verb that takes one host at a time. */

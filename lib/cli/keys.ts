@@ -1,5 +1,6 @@
 /** `deploy keys [show|install|verify|rotate|revoke|module|why] HOST..` */
 
+import { keyHosts } from '../inventory/key-hosts.ts'
 import { parseDuration } from '../inventory/duration.ts'
 import { managedLogins } from '../keys/login.ts'
 import { nixosModule } from '../keys/module.ts'
@@ -60,7 +61,7 @@ export const keys = verb({
     const action = keyActions.find((one) => one === first)
     refuseMisplaced(action, given)
     const choice = { ...given, words: action === undefined ? given.words : others }
-    const { inventory, hosts: chosen } = await chosenHosts(choice, machine)
+    const { inventory, hosts: chosen } = await chosenHosts(choice, machine, keyHosts)
     const hosts = given.all ? chosen.filter((host) => managedLogins(host).length > 0) : chosen
     if (hosts.length === 0)
       throw new Problem('no host has nixbuildKeys or a nixbuildToken in hosts.yaml', { kind: 'usage' })

@@ -1,20 +1,24 @@
 /** What hosts.yaml may say about a builder. */
 import * as v from 'valibot'
 import { destinationMistake } from './destination.ts'
-import { about, destination, name, systems, unless } from './fields.ts'
+import { about, controlMistake, destination, name, systems, unless } from './fields.ts'
+import { file, loginFields, token } from './login-fields.ts'
 
 const builderMistake = (builder: object) => {
   if ('ssh' in builder && 'store' in builder) return 'says both ssh and store: a builder is one of them'
   if (!('ssh' in builder || 'store' in builder)) return 'says neither ssh nor store'
   if ('ssh' in builder && 'evaluateOn' in builder) return 'has a shell and evaluates itself: leave out evaluateOn'
   if ('ssh' in builder) {
-    const field = Object.keys(builder).find((one) => one !== 'ssh' && one !== 'systems')
+    const field = Object.keys(builder).find((one) => !['ssh', 'systems', ...Object.keys(loginFields)].includes(one))
     return field && `is reached as your ssh configuration says: leave out ${field}`
   }
   if (!('evaluateOn' in builder)) {
     return 'has no shell: say where to evaluate, with evaluateOn: local or the name of a builder'
   }
-  if ('identityFile' in builder && 'token' in builder) return 'says both identityFile and token: one of them logs in'
+  const one = ['sudo', 'nixbuildKeys', 'nixbuildToken'].find((field) => field in builder)
+  if (one !== undefined) return `has no accounts: leave out ${one}, which is for a builder with ssh`
+  const another = ['token', 'auth'].find((field) => field in builder)
+  if ('identityFile' in builder && another) return `says both identityFile and ${another}: one of them logs in`
   return undefined
 }
 
@@ -24,35 +28,10 @@ const storeMistake = (text: string) => {
   return destinationMistake(text.replace(/^ssh-ng:/, 'ssh:'))
 }
 
-const controlMistake = (text: string) => (/\p{Cc}/u.test(text) ? 'contains a control character' : undefined)
-
-const fileMistake = (text: string) => {
-  if (text === '') return 'is empty'
-  if (text.startsWith('~')) return 'starts with ~, which only a shell expands: write the whole path'
-  return controlMistake(text)
-}
-
 const hostKeyMistake = (text: string) =>
   /^(ssh-|ecdsa-)\S+ [A-Za-z0-9+/]+=*$/.test(text)
     ? undefined
     : 'is not a public key: write its type and base64, as in ssh_host_ed25519_key.pub without the comment'
-
-const variableMistake = (text: string) =>
-  /^[A-Za-z_][A-Za-z0-9_]*$/.test(text) ? undefined : 'is not the name of an environment variable'
-
-const file = v.pipe(v.string(), unless(fileMistake))
-
-export const token = v.pipe(
-  v.strictObject(
-    {
-      env: v.optional(v.pipe(v.string(), unless(variableMistake), about('An environment variable that has it.'))),
-      file: v.optional(v.pipe(file, about('A file that has it, which nobody else may read.'))),
-    },
-    // Not what was found there: it may be the token itself.
-    'must say where the token is, { env: NAME } or { file: PATH }',
-  ),
-  v.check((where) => Object.keys(where).length === 1, 'says where the token is: one of env and file'),
-)
 
 /** Sent as environment variables, in which a line end would be one of several lines. */
 const word = v.union(
@@ -84,6 +63,7 @@ const keyCommands = v.strictObject({
 })
 
 export const builderFields = v.strictObject({
+  ...loginFields,
   ssh: v.optional(v.pipe(destination, about('A machine with a shell and Nix: evaluates and builds.'))),
   store: v.optional(v.pipe(v.string(), unless(storeMistake), about('A store that builds and has no shell.'))),
   evaluateOn: v.optional(v.pipe(name, about('Where to evaluate for it: local, or a builder with ssh.'))),

@@ -1,8 +1,11 @@
 /** The builders of an inventory, and which of them a host uses. */
 import { resolve as resolvePath } from 'node:path'
-import type { BuilderSpec, Host, KeyCommands, TokenSource } from './inventory.ts'
+import { managedLogins } from '../keys/login.ts'
+import { resolveHost } from './host.ts'
+import type { BuilderSpec, Host, KeyCommands } from './inventory.ts'
 import type { Finding } from './mistake.ts'
-import type { RawBuilder, RawToken } from './schema.ts'
+import { resolveToken } from './token.ts'
+import type { RawBuilder } from './schema.ts'
 import { closest } from './suggestion.ts'
 
 /** This name is the control machine's own Nix, whether or not the file lists it. */
@@ -18,8 +21,14 @@ export const nixbuildKeyCommands: KeyCommands = {
 export function resolveBuilder(name: string, raw: RawBuilder, directory: string): BuilderSpec {
   if (raw === 'local') return { kind: 'local', name }
   const { systems } = raw
-  if (raw.ssh !== undefined) return { kind: 'ssh', name, systems, destination: raw.ssh }
-  const { store = '', evaluateOn = localBuilder, identityFile, hostKey, token } = raw
+  if (raw.ssh !== undefined) {
+    const { ssh, sudo, nixbuildKeys, nixbuildToken, auth } = raw
+    const own = { ssh, sudo, nixbuildKeys, nixbuildToken, auth }
+    const host = resolveHost(name, { own, defaults: {}, builder: name, directory })
+    const keyHost = managedLogins(host).length > 0 ? host : undefined
+    return { kind: 'ssh', name, systems, destination: ssh, keyHost }
+  }
+  const { store = '', evaluateOn = localBuilder, identityFile, hostKey } = raw
   const file = (path: string) => resolvePath(directory, path)
   return {
     kind: 'store',
@@ -31,7 +40,7 @@ export function resolveBuilder(name: string, raw: RawBuilder, directory: string)
     service: isNixbuild(store) ? 'nixbuild.net' : undefined,
     identityFile: identityFile === undefined ? undefined : file(identityFile),
     hostKey,
-    token: token && resolveToken(token, directory),
+    token: resolveToken(raw.auth, raw.token, directory),
     keyCommands: {
       add: raw.keyCommands?.add ?? nixbuildKeyCommands.add,
       remove: raw.keyCommands?.remove ?? nixbuildKeyCommands.remove,
@@ -40,10 +49,6 @@ export function resolveBuilder(name: string, raw: RawBuilder, directory: string)
     tags: words(raw.tags),
   }
 }
-
-/** `directory`: what files are relative to. */
-export const resolveToken = ({ env = '', file }: RawToken, directory: string): TokenSource =>
-  file === undefined ? { env } : { file: resolvePath(directory, file) }
 
 /** The entry of a builder; a name without one is `local`. */
 export const builderSpec = (specs: ReadonlyMap<string, BuilderSpec>, name: string): BuilderSpec =>
@@ -93,7 +98,7 @@ function evaluatorFindings(
 /** What only nixbuild.net reads would be sent to somebody else in vain, and a token must not be. */
 function serviceFindings(name: string, raw: RawBuilder & object): Finding[] {
   if (isNixbuild(raw.store ?? '')) return []
-  return (['token', 'keyCommands', 'settings', 'tags', 'buildHook'] as const)
+  return (['auth', 'token', 'keyCommands', 'settings', 'tags', 'buildHook'] as const)
     .filter((field) => raw[field] !== undefined)
     .map((field) => ({
       path: ['builders', name, field],

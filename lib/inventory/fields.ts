@@ -26,6 +26,8 @@ export const unless = (mistake: (text: string) => string | undefined) =>
     (issue) => mistake(issue.input) ?? '',
   )
 
+export const controlMistake = (text: string) => (/\p{Cc}/u.test(text) ? 'contains a control character' : undefined)
+
 export const destination = v.pipe(v.string(), v.nonEmpty('is empty'), unless(destinationMistake))
 
 const longest = 24 * 3_600_000

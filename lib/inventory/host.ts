@@ -1,7 +1,7 @@
 /** One host with the defaults of its inventory applied: scalars and lists are replaced, maps are merged one level deep. */
-import { resolveToken } from './builders.ts'
 import { parseDuration } from './duration.ts'
 import { resolveCheck } from './health-checks.ts'
+import { resolveToken } from './token.ts'
 import type { Host } from './inventory.ts'
 import type { RawHost } from './schema.ts'
 
@@ -51,6 +51,6 @@ export function resolveHost(name: string, fields: Fields): Host {
     },
     checks: (raw.checks ?? []).flatMap((check) => (check && resolveCheck(check)) ?? []),
     nixbuildKeys: raw.nixbuildKeys ?? [],
-    nixbuildToken: raw.nixbuildToken && resolveToken(raw.nixbuildToken, directory),
+    nixbuildToken: resolveToken(raw.auth, raw.nixbuildToken, directory),
   }
 }

@@ -18,7 +18,14 @@ export interface Inventory {
 export type InputSource = string | { readonly fetch: 'here' }
 
 export type BuilderSpec =
-  | { readonly kind: 'ssh'; readonly name: string; readonly systems: Systems; readonly destination: string }
+  | {
+      readonly kind: 'ssh'
+      readonly name: string
+      readonly systems: Systems
+      readonly destination: string
+      /** the same machine as one whose logins at nixbuild.net are looked after; undefined: it has none of those */
+      readonly keyHost?: Host | undefined
+    }
   | StoreSpec
   | { readonly kind: 'local'; readonly name: string; readonly systems?: undefined }
 

@@ -1,5 +1,6 @@
 /** From what the file says to what it means, and the mistakes that only the whole file shows. */
 import { dirname, isAbsolute, resolve as resolvePath } from 'node:path'
+import { managedLogins } from '../keys/login.ts'
 import { builderFindings, buildersFor, localBuilder, resolveBuilder, unknownBuilder } from './builders.ts'
 import { confirmWindowMistake } from './confirm-window.ts'
 import { resolveHost } from './host.ts'
@@ -38,6 +39,15 @@ export function resolveInventory(file: string, source: Source): { inventory: Inv
     hosts.set(name, { ...host, builders: fitting })
     findings.push(...hostFindings(host, { own, defaults, fitting }, source))
   }
+  for (const spec of builders.values()) {
+    if (spec.kind !== 'ssh' || !spec.keyHost) continue
+    const path: Path = ['builders', spec.name]
+    findings.push(...loginFindings(spec.keyHost, (field) => [...path, field]))
+    const twin = hosts.get(spec.name)
+    if (twin === undefined || managedLogins(twin).length === 0) continue
+    const message = `has logins at nixbuild.net, and so has the host ${spec.name}: say them at one of the two`
+    findings.push({ path, message, at: 'key' })
+  }
   if (needsLocal([...hosts.values()], [...builders.values()]) && !builders.has(localBuilder)) {
     builders.set(localBuilder, { kind: 'local', name: localBuilder })
   }
@@ -71,6 +81,13 @@ const ownValue = <T>(map: Readonly<Record<string, T>> | undefined, name: string)
 const needsLocal = (hosts: readonly Host[], builders: readonly BuilderSpec[]) =>
   hosts.some((host) => host.builders.includes(localBuilder)) ||
   builders.some((builder) => builder.kind === 'store' && builder.evaluateOn === localBuilder)
+
+/** Of a host, or of a builder that is a machine as well. */
+function loginFindings({ nixbuildToken, nixbuildKeys }: Host, whereIs: (field: 'nixbuildKeys') => Path): Finding[] {
+  if (nixbuildToken === undefined || !nixbuildKeys.includes('root')) return []
+  const message = 'has root, who logs in with a token: leave root out here, or leave the token out'
+  return [{ path: whereIs('nixbuildKeys'), message, at: 'key' }]
+}
 
 interface Fields {
   readonly own: RawHost
@@ -110,10 +127,7 @@ function hostFindings(host: Host, fields: Fields, source: Source): Finding[] {
     })
   }
   if (!isNamed && source.builderNames.length > 1) missing('builder', `say which of ${source.builderNames.join(', ')}`)
-  if (host.nixbuildToken !== undefined && host.nixbuildKeys.includes('root')) {
-    const message = 'root logs in with a key or with a token: leave root out of nixbuildKeys, or leave this out'
-    findings.push({ path: whereIs('nixbuildToken'), message, at: 'key' })
-  }
+  findings.push(...loginFindings(host, whereIs))
   const window = confirmWindowMistake(host)
   if (window && !isToldOf('activation') && !isToldOf('checks')) {
     findings.push({

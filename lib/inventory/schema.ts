@@ -1,8 +1,9 @@
 /** What hosts.yaml may say. docs/hosts.schema.json is generated from this, for editors. */
 import * as v from 'valibot'
 import { checkFields } from './check-fields.ts'
-import { builder, token } from './builder-fields.ts'
+import { builder } from './builder-fields.ts'
 import { about, age, destination, duration, hostName, name, positiveDuration, systems, unless } from './fields.ts'
+import { loginFields, type token } from './login-fields.ts'
 
 const directoryMistake = (text: string) => {
   if (text === '') return 'is empty'
@@ -20,8 +21,6 @@ const flakeMistake = (text: string) => {
   if (!text.includes('?') || text.endsWith('?submodules=1')) return undefined
   return 'has parameters: write the directory of the flake.nix itself; only ?submodules=1 may follow'
 }
-
-const userName = v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_.-]*\$?$/, 'is not the name of a user'))
 
 const copy = v.strictObject({
   via: v.optional(v.pipe(v.picklist(['relay', 'direct', 'cache']), about('The way to the host.', 'relay'))),
@@ -72,12 +71,6 @@ export const hostFields = v.strictObject({
       about('Where its system is evaluated and built: a builder of this file, or several, of which one is chosen.'),
     ),
   ),
-  sudo: v.optional(
-    v.pipe(
-      v.picklist(['passwordless', 'ask', 'none', 'doas', 'run0']),
-      about('How the login becomes root; none: it logs in as root.', 'passwordless'),
-    ),
-  ),
   specialisation: v.optional(v.pipe(v.nullable(name), about('Activate this specialisation of the system.'))),
   copy: v.optional(v.pipe(copy, about('How the closure gets to the host.'))),
   activation: v.optional(v.pipe(activation, about('The time limits of the switch and its confirmation.'))),
@@ -91,10 +84,7 @@ export const hostFields = v.strictObject({
     v.pipe(generations, about('Old generations are deleted after a confirmed deployment, and garbage is collected.')),
   ),
   checks: v.optional(v.pipe(v.array(checkFields), about('Health checks: unhealthy means rolled back.'))),
-  nixbuildKeys: v.optional(v.pipe(v.array(userName), about('Users of the host that have keys at nixbuild.net.'))),
-  nixbuildToken: v.optional(
-    v.pipe(token, about('Where the token is by which root of the host logs in to nixbuild.net, in place of a key.')),
-  ),
+  ...loginFields,
 })
 
 const input = v.union(

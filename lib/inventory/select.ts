@@ -1,6 +1,6 @@
 /** Which hosts are meant by the words after `deploy`. Every word is looked at before anything is done. */
 import { Problem } from '../problem.ts'
-import type { Host, Inventory } from './inventory.ts'
+import type { Host } from './inventory.ts'
 import { closest, editDistance } from './suggestion.ts'
 import { verbs } from './verbs.ts'
 
@@ -8,8 +8,12 @@ import { verbs } from './verbs.ts'
  * Names, `@tag` and globs (`pi-*`), or all. Each host once, in the order of the file. Throws a Problem of kind `usage`
  * that tells of every word that matches nothing; naming no host is an error, never all of them.
  */
-export function selectHosts(inventory: Inventory, words: readonly string[], options: { all: boolean }): Host[] {
-  const hosts = [...inventory.hosts.values()]
+export function selectHosts(
+  among: ReadonlyMap<string, Host>,
+  words: readonly string[],
+  options: { all: boolean },
+): Host[] {
+  const hosts = [...among.values()]
   if (options.all) {
     if (words.length === 0) return hosts
     throw new Problem(`--all means every host: leave out ${words.join(' ')}, or leave out --all`, { kind: 'usage' })

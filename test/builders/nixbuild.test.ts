@@ -36,7 +36,7 @@ t.test(
   'by a build hook, its lines have the published host key or the one of hosts.yaml, and what it builds for',
   (t) => {
     const lines = (over: Partial<StoreSpec>) => {
-      const text = new Map(buildHookTo({ ...spec, ...over }).settings).get('builders') ?? ''
+      const text = new Map(buildHookTo({ ...spec, ...over }, false).settings).get('builders') ?? ''
       return text.split(' ; ').map((line) => line.split(' '))
     }
     t.same(
@@ -56,7 +56,7 @@ t.test(
 )
 
 t.test('a Nix that would take no notice of the hook is told before it builds something itself', (t) => {
-  const hook = buildHookTo(spec)
+  const hook = buildHookTo(spec, false)
   const why = (user: string, version: string, trusted?: boolean) =>
     hookRefused(hook, { user }, { version, trusted })?.message ?? ''
   for (const version of ['2.20.0', '2.26.3', '3.0', '2.34.1pre']) t.equal(why('me', version, true), '', version)

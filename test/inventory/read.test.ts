@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { type Test, test } from 'tap'
 import { parseDuration, showDuration } from '../../lib/inventory/duration.ts'
 import type { Host } from '../../lib/inventory/inventory.ts'
+import { keyHosts } from '../../lib/inventory/key-hosts.ts'
 import { InventoryProblem } from '../../lib/inventory/mistake.ts'
 import { readInventory } from '../../lib/inventory/read.ts'
 import { closest, editDistance } from '../../lib/inventory/suggestion.ts'
@@ -226,7 +227,24 @@ ${withDave('    builder: keyed')}`)
   t.match(builders.get('other'), { token: { env: 'NIXBUILDNET_TOKEN' } })
   t.same(dave('    nixbuildToken: { file: secrets/token }').nixbuildToken, { file: '/home/me/machines/secrets/token' })
   t.same(dave('    nixbuildToken: { env: T }').nixbuildToken, { env: 'T' })
+  t.same(dave('    auth: token').nixbuildToken, { env: 'NIXBUILDNET_TOKEN' })
+  t.same(dave('    auth: token\n    nixbuildToken: { env: T }').nixbuildToken, { env: 'T' })
   t.end()
+})
+
+test('a builder with a shell may have logins of its own, and can be named where keys are looked after', async (t) => {
+  const inventory = read(`${withDave('    builder: forge')}builders:
+  forge: { ssh: me@forge, sudo: doas, nixbuildKeys: [root] }
+  other: { ssh: other, auth: token }
+  plain: { ssh: plain }
+  store: { store: ssh-ng://eu.nixbuild.net, evaluateOn: forge, auth: token }
+`)
+  const hosts = keyHosts(inventory)
+  t.same([...hosts.keys()], ['dave', 'forge', 'other'])
+  t.match(hosts.get('forge'), { name: 'forge', destination: 'me@forge', elevation: 'doas', nixbuildKeys: ['root'] })
+  t.match(hosts.get('other')?.nixbuildToken, { env: 'NIXBUILDNET_TOKEN' })
+  t.equal(inventory.hosts.size, 1, 'and is deployed to by nobody')
+  t.match(inventory.builders.get('store'), { token: { env: 'NIXBUILDNET_TOKEN' } })
 })
 
 test('hosts keep the order of the file, whatever they are called', async (t) => {
@@ -474,7 +492,21 @@ const refused: Record<string, [text: string, ...lines: string[]]> = {
   ],
   'a token and a key for the same login': [
     withDave('    nixbuildKeys: [me, root]\n    nixbuildToken: { env: T }'),
-    '6:5: hosts.dave.nixbuildToken: root logs in with a key or with a token: leave root out of nixbuildKeys, or leave this out',
+    '5:5: hosts.dave.nixbuildKeys: has root, who logs in with a token: leave root out here, or leave the token out',
+  ],
+  'logins of builders': [
+    `${withDave('    builder: a\n    nixbuildKeys: [root]')}builders:
+  a: { ssh: a, nixbuildKeys: [root], nixbuildToken: { env: T } }
+  b: { store: ssh-ng://eu.nixbuild.net, evaluateOn: a, nixbuildKeys: [root] }
+  c: { store: ssh-ng://eu.nixbuild.net, evaluateOn: a, auth: token, identityFile: key }
+  d: { ssh: d, auth: key }
+  dave: { ssh: dave, nixbuildKeys: [me] }
+`,
+    '8:16: builders.a.nixbuildKeys: has root, who logs in with a token: leave root out here, or leave the token out',
+    '9:6: builders.b: has no accounts: leave out nixbuildKeys, which is for a builder with ssh',
+    '10:6: builders.c: says both identityFile and auth: one of them logs in',
+    '11:22: builders.d.auth: must be token; a key is what it logs in with otherwise',
+    '12:3: builders.dave: has logins at nixbuild.net, and so has the host dave: say them at one of the two',
   ],
   'a token of a host that is written down': [
     withDave('    nixbuildToken: secret'),

@@ -19,7 +19,7 @@ hosts:
   '/x/hosts.yaml',
 )
 
-const selected = (...words: string[]) => selectHosts(inventory, words, { all: false }).map((host) => host.name)
+const selected = (...words: string[]) => selectHosts(inventory.hosts, words, { all: false }).map((host) => host.name)
 
 function refusal(run: () => unknown): Problem {
   try {
@@ -39,7 +39,7 @@ test('hosts are named one by one, by tag or by pattern, each once and in the ord
   t.same(selected('web.*.org'), ['web.example.org'])
   t.same(selected('*'), ['zoe', 'pi-1', 'pi-2', 'web.example.org', 'rollbacks'])
   t.same(
-    selectHosts(inventory, [], { all: true }).map((host) => host.name),
+    selectHosts(inventory.hosts, [], { all: true }).map((host) => host.name),
     selected('*'),
   )
 })
@@ -77,7 +77,7 @@ test('every word that names no host is told of', async (t) => {
 })
 
 test('--all beside names is refused, since one of them is a slip', async (t) => {
-  const problem = refusal(() => selectHosts(inventory, ['zoe'], { all: true }))
+  const problem = refusal(() => selectHosts(inventory.hosts, ['zoe'], { all: true }))
   t.match(problem, { kind: 'usage', message: '--all means every host: leave out zoe, or leave out --all' })
 })
 

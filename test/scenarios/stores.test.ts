@@ -289,6 +289,11 @@ test('reached as a store the service builds what a cache has; by the build hook 
     await stage.configure('dave', { packages: { count: 1, size: 1000, version }, motd: `another one: ${version}` })
     return path.trim()
   }
+  const hookWith = async (fields: Record<string, unknown>) => {
+    await buildWith({ buildHook: true })
+    stage.inventory.builders['forge'] = { ssh: 'forge', ...fields }
+    await stage.writeInventory()
+  }
   const publicKey = (await stage.inside('forge', 'cat /var/cache/key.pub')).trim()
   const withCache = ['--option', 'substituters', cache, '--option', 'trusted-public-keys', publicKey]
 
@@ -298,11 +303,19 @@ test('reached as a store the service builds what a cache has; by the build hook 
   t.match(await signedBy('standin', first), 'nixbuild.net/STANDIN-1:', 'built once more')
 
   const second = await cached('hook')
-  await buildWith({ buildHook: true })
-  t.match(await stage.deployHost('dave', ...withCache), { code: 1, outcome: { kind: 'untouched' } }, 'root has no key')
-  await stage.inside('forge', 'ssh-keygen -q -t ed25519 -N "" -C forge:root -f /root/.ssh/id_ed25519')
-  const key = (await stage.inside('forge', 'cat /root/.ssh/id_ed25519.pub')).trim()
-  await stage.inside('standin', `echo '${key}' >> /var/lib/nixbuild-stand-in/ssh-keys`)
+  await hookWith({})
+  const keyless = await stage.deployHost('dave', ...withCache)
+  t.match(keyless, { code: 1, outcome: { kind: 'untouched' } }, 'root has no key')
+  t.match(keyless.outcome.hints.join('\n'), 'nixbuildKeys: [root] below builders.forge')
+  await hookWith({ nixbuildKeys: ['root'] })
+  const missing = await stage.deployHost('dave', ...withCache)
+  t.match(missing.outcome.hints.join('\n'), '`deploy keys install forge` mends it')
+  t.match(await stage.deploy('doctor', '--builders', '--plain'), {
+    code: 0,
+    stdout: /nixbuild\.net key of root: there is no key.*\n.*deploy keys install forge/,
+  })
+  t.match(await stage.deploy('keys', 'install', '--all', '--plain'), { code: 0, stdout: /forge.*root: key registered/s })
+  t.match(await stage.deploy('keys', 'verify', 'forge', '--plain'), { code: 0 })
   await connections()
   const { code, outcome } = await stage.deployHost('dave', ...withCache)
   t.match({ code, outcome }, { code: 0, outcome: { kind: 'deployed' } })
@@ -314,6 +327,26 @@ test('reached as a store the service builds what a cache has; by the build hook 
     [`${lab.address('forge')} nix-store --serve --write`],
     'forge alone speaks to it, as its build hook does',
   )
+
+  // The same with a token, which is gone after a boot of forge.
+  t.match(await stage.deploy('keys', 'revoke', 'forge', '--plain'), { code: 0 })
+  const { stdout: created } = await knock('', 'ops', 'api tokens create')
+  const { token } = JSON.parse(created) as { token: string }
+  const own = await stage.onControl('cat .bashrc')
+  // sshd's shells read it; arguments of a script would be seen.
+  await stage.onControl('cat > .bashrc', `export NIXBUILDNET_TOKEN=${token}\n${own}`)
+  await hookWith({ auth: 'token' })
+  const watch = watchArguments(['control', 'forge', 'standin'], token)
+  const brought = await stage.deploy('keys', 'install', 'forge', '--plain')
+  t.match(brought, { code: 0, stdout: /root: the token is in \/run\/deploy-keys\/token, until the next boot/ })
+  t.equal(await stage.inside('forge', 'stat -c "%U %a" /run/deploy-keys /run/deploy-keys/token'), 'root 700\nroot 600\n')
+  await stage.configure('dave', { motd: 'by a token of forge' })
+  await connections()
+  t.match(await stage.deployHost('dave', ...withCache), { code: 0, outcome: { kind: 'deployed' } })
+  t.match(await connections(), [{ user: 'authtoken', key: 'none', client: lab.address('forge') }])
+  t.same(watch.stop(), [], 'no process had it as an argument')
+  t.notMatch(brought.stdout + brought.stderr, token)
+  await stage.onControl('cat > .bashrc', own)
 
   t.match(await stage.deploy('doctor', '--builders', '-v', '--plain'), {
     code: 0,

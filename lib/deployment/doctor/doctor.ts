@@ -57,12 +57,17 @@ export async function diagnoseControl(
 export async function diagnoseBuilder(spec: BuilderSpec, hosts: readonly Host[], tools: Tools): Promise<Diagnosis> {
   const { name } = spec
   if (spec.kind === 'store') return { name, findings: await storeFindings(spec, tools) }
-  const examine = (machine: Machine) => builderFindings(machine, hosts, tools)
+  const keyHost = spec.kind === 'ssh' ? spec.keyHost : undefined
+  const examine = async (machine: Machine) => [
+    ...(await builderFindings(machine, hosts, tools)),
+    ...(keyHost ? await keyFindings(keyHost, tools, machine) : []),
+  ]
   if (spec.kind === 'local') {
     return { name, findings: await answered(name, () => examine(tools.here.machine)) }
   }
   const { signal } = tools
-  const login = { name, destination: spec.destination, elevation: 'none', timeoutMs: loginTimeoutMs } as const
+  const elevation = keyHost?.elevation ?? 'none'
+  const login = { name, destination: spec.destination, elevation, timeoutMs: loginTimeoutMs } as const
   let machine: Machine | undefined
   const connect = async () => {
     machine = await tools.network.connect(login, signal)
