@@ -129,6 +129,7 @@ verify_build() {
   }
   const set = (name: string, text = '') => writeFileSync(state(name), text)
   return {
+    root,
     key,
     run: join(root, 'run'),
     state: () => tell(keysOf(host, tools)),
@@ -263,6 +264,85 @@ t.test('where the service cannot be asked, no key is moved, removed or deleted',
   t.same([known(), files()], [[fresh], ['nixbuild']])
 })
 
+/** An ssh that reads the configuration in this home, and not that of whoever runs the tests. */
+const throughOwnFile = `
+as_account() {
+  if [ "$1" = ssh ]; then
+    shift
+    set -- ssh -F "$home/.ssh/config" "$@"
+  fi
+  env HOME="$home" "$@" < /dev/null
+}
+`
+
+t.test('while a key is changed, who uses it has the old one to fall back to, whatever names it', async (t) => {
+  const { root, key, set, rotate } = place(t)
+  const config = join(root, '.ssh/config')
+  const read = (file: string, name: string) =>
+    execFileSync('ssh', ['-G', '-F', file, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  const identities = (file: string, name: string) =>
+    [...read(file, name).matchAll(/^identityfile (.*)$/gm)].map(([, one]) => one?.replace('~', root))
+  const own = `Host forge\n  HostName eu.nixbuild.net\n  IdentityFile ${root}/of forge\nHost *\n  ConnectTimeout 7\n`
+  writeFileSync(config, own.replace(/IdentityFile (.*)/, 'IdentityFile "$1"'))
+  const before = readFileSync(config, 'utf8')
+  // Beside the lines of the daemon that name this key, one that names another.
+  const lines = [`ssh://eu.nixbuild.net - ${key} 1 1`, `ssh-ng://me@forge - ${key}`, 'ssh://other - /other']
+  set(
+    'overrides',
+    `${throughOwnFile}
+read_settings() { settings='builders = ${lines.join(' ; ')}'; }
+service_builders() { builder_lines; }
+verify_build() { echo 'way build'; echo 'works yes'; cp ${config} ${root}/meanwhile; }`,
+  )
+  t.match(await rotate(), { couldNot: { length: 0 } })
+  t.equal(readFileSync(config, 'utf8'), before, 'afterwards nothing of it is left')
+  const meanwhile = join(root, 'meanwhile')
+  t.same(identities(meanwhile, 'eu.nixbuild.net'), [...identities(config, 'eu.nixbuild.net'), `${key}.old`])
+  t.same(identities(meanwhile, 'forge'), [`${root}/of forge`, `${key}.old`])
+  for (const name of ['other', 'example.org']) t.equal(read(meanwhile, name), read(config, name), name)
+  t.match(read(meanwhile, 'forge'), /^connecttimeout 7$/m)
+})
+
+t.test(
+  'a configuration that is a link is left alone, which is told; one that nobody can change stops the change',
+  async (t) => {
+    const { root, key, set, rotate, revoke, known } = place(t)
+    const config = join(root, '.ssh/config')
+    writeFileSync(join(root, 'elsewhere'), '')
+    symlinkSync(join(root, 'elsewhere'), config)
+    set('overrides', throughOwnFile)
+    const before = bodyOf(key)
+    t.match(await rotate(), { couldNot: { length: 0 }, did: [/ is a link, and does not name .*nixbuild\.old/] })
+    t.not(bodyOf(key), before)
+    t.equal(readFileSync(config, 'utf8'), '')
+
+    rmSync(config)
+    writeFileSync(config, '# deploy keys: begin change\nHost mine\n')
+    const second = bodyOf(key)
+    t.match((await rotate()).failure, 'config could not be changed: does each line')
+    t.equal(bodyOf(key), second)
+    t.equal(readFileSync(config, 'utf8'), '# deploy keys: begin change\nHost mine\n')
+    t.match((await revoke()).failure, 'is still in')
+    t.same(known(), [])
+  },
+)
+
+t.test('an old key that is put back stays under both of its names until the change is over', async (t) => {
+  const { root, key, old, fresh, remember, set, unset, rotate, files } = swapped(t)
+  remember(old, fresh)
+  set('overrides', throughOwnFile)
+  writeFileSync(join(root, '.ssh/config'), '')
+  set('useless')
+  t.match((await rotate()).failure, 'the old one is in its place again')
+  t.same(files(), ['nixbuild', 'nixbuild.next', 'nixbuild.old'])
+  t.ok(statSync(key).ino === statSync(`${key}.old`).ino)
+  t.match(readFileSync(join(root, '.ssh/config'), 'utf8'), 'nixbuild.old')
+  unset('useless')
+  t.match(await rotate(), { couldNot: { length: 0 } })
+  t.same([bodyOf(key), files()], [fresh, ['nixbuild']])
+  t.equal(readFileSync(join(root, '.ssh/config'), 'utf8'), '')
+})
+
 t.test('a power cut while the old key was put back is got over', async (t) => {
   const { key, old, fresh, known, remember, rotate, files } = swapped(t)
   remember(old, fresh)
@@ -307,7 +387,7 @@ t.test('what the host could not do is told', async (t) => {
 
   remember(old, fresh)
   set('useless')
-  cannot('mv -f "$1.old" "$1"')
+  cannot('mv -f "$1.back" "$1"')
   t.match((await rotate()).failure, 'the old key could not be put back')
 
   unset('overrides')

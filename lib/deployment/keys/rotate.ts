@@ -68,6 +68,7 @@ async function rotateKey(place: Place, key: AccountKey, patience: Patience): Pro
     if (end.couldNot.length > 0) return { did, couldNot: end.couldNot, verified: [] }
   }
   const swapped = happenedIn(await askHost(asking, 'swap', account), again)
+  did.push(...swapped.did)
   if (swapped.couldNot.length > 0) return { did, couldNot: swapped.couldNot, verified: [] }
 
   // Beside the old one, which ssh would fall back to.

@@ -127,7 +127,7 @@ login_lines() {
 # Takes the block out of the account's configuration and puts this one in front: the first value that ssh reads counts.
 # What follows holds for every host again. Where a block has no end, nobody can say what is part of it: fails, and changes
 # nothing.
-write_configuration() { # BLOCK; empty: none
+write_configuration() { # BLOCK (WHICH); empty: none
   as_account sh -c '
     umask 077
     file=$HOME/.ssh/config
@@ -138,7 +138,13 @@ write_configuration() { # BLOCK; empty: none
         END { exit (broken + inside > 0) }
       " "$file"
     } > "$file.new" && sync -f "$file.new" && mv -f "$file.new" "$file" || { rm -f "$file.new"; exit 1; }
-  ' sh "$1" "$begins" "$ends"
+  ' sh "$1" "$begins${2:+ $2}" "$ends${2:+ $2}"
+}
+
+# Takes out what was put there, if anything was.
+drop_configuration() { # (WHICH)
+  [ -f "$home/.ssh/config" ] && ! is_link "$home/.ssh/config" || return 0
+  ! grep -qxF "$begins${1:+ $1}" "$home/.ssh/config" 2> /dev/null || write_configuration '' "${1:-}"
 }
 
 is_link() { [ -L "$1" ]; }

@@ -26,10 +26,68 @@ make_next() { # ACCOUNT COMMENT
 # Left where putting the old key back was interrupted: a rename onto the same file does nothing.
 drop_second_name() { [ ! "$key.next" -ef "$key" ] || as_account rm -f "$key.next"; }
 
+# A connection that is being made at the moment of a rename has read the public half of one key, and reads the private half
+# of the other: it goes on with the next key, so nixbuild.old has to be named to whoever uses this one. Where a
+# configuration doesn't do that by itself, a block does as long as the key is being changed.
+name_old() {
+  read_settings
+  # A builder's line may name the key of any account, and the service by any name: root's ssh connects.
+  set -f
+  if [ "$account" = root ]; then name_old_to root "$service" $(daemon_places)
+  else name_old_to "$account" "$service" && name_old_to root $(daemon_places); fi
+  named=$?
+  set +f
+  return $named
+}
+
+# What the daemon calls the service, where it is given this key.
+daemon_places() {
+  service_builders | while read -r line; do
+    words=$(hook_words "$line")
+    case $words in "$key
+-i
+"*) printf '%s\n' "$words" | tail -n 1 | sed 's/.*@//' ;; esac
+  done | sort -u
+}
+
+# In a shell of its own: it enters another account.
+name_old_to() ( # ACCOUNT PLACE..
+  changing=$account old=$key.old
+  enter "$1" || return 0
+  shift
+  block=
+  for place; do
+    read_identities=$(as_account ssh -G "$place" 2> /dev/null | identities)
+    case "$read_identities
+" in '
+' | *"identity $old
+"*) continue ;; esac
+    # With those that are read already, in their order: this comes in front of them.
+    block="${block}Host $place
+$(printf '%s\n' "$read_identities" "identity $old" | sed 's/^identity \(.*\)/  IdentityFile "\1"/')
+"
+  done
+  [ -n "$block" ] || return 0
+  if is_link "$home/.ssh/config"; then
+    account=$changing
+    did "$home/.ssh/config is a link, and does not name $old: a connection that is made at the moment of the change may fail"
+  elif ! write_configuration "${block%?}" 'change'; then
+    account=$changing
+    could_not "$home/.ssh/config could not be changed: does each line \`$begins\` in it have its \`$ends\`?"
+    return 1
+  fi
+)
+
+unname_old() {
+  drop_configuration 'change'
+  (enter root && drop_configuration 'change')
+}
+
 # At no moment is there no key: one rename puts the new one into the place of the old.
 swap() { # ACCOUNT
   enter_known "$1" || return 0
   drop_second_name
+  name_old || return 0
   [ ! -e "$key.next" ] || is_proven "$key.next" || { could_not "$key.next is no usable key"; return; }
   as_account sh -c '
     if [ -e "$1.next" ]; then
@@ -49,13 +107,14 @@ write_public_half() {
   ' sh "$key"
 }
 
-# The old key again; the new one waits for another try.
+# The old key again; the new one waits for another try. nixbuild.old stays as well, as it does in a change.
 swap_back() { # ACCOUNT
   enter_known "$1" || return 0
   drop_second_name
+  name_old || return 0
   as_account sh -c '
     [ -e "$1.old" ] && [ ! -e "$1.next" ] || exit 0
-    ln "$1" "$1.next" && rm -f "$1.pub" && mv -f "$1.old" "$1" && sync -f "$1"
+    rm -f "$1.back" && ln "$1.old" "$1.back" && ln "$1" "$1.next" && rm -f "$1.pub" && mv -f "$1.back" "$1" && sync -f "$1"
   ' sh "$key" || could_not 'the old key could not be put back'
   write_public_half
 }
@@ -64,6 +123,7 @@ drop_old() { # ACCOUNT
   enter_known "$1" || return 0
   # On the disk, too: the next rotation would take it for the rest of one that was interrupted.
   as_account sh -c 'rm -f "$1" && sync -f "${1%/*}"' sh "$key.old" || could_not "$key.old could not be deleted"
+  unname_old
 }
 
 # The key goes, and what was written for it.
@@ -75,7 +135,7 @@ forget() { # ACCOUNT
     return
   fi
   if [ -L "$key" ]; then could_not "$key is a link to $(readlink -f "$key"): take it away where it comes from"; return; fi
-  set -- "$key" "$key.pub" "$key.next" "$key.next.pub" "$key.old"
+  set -- "$key" "$key.pub" "$key.next" "$key.next.pub" "$key.old" "$key.back"
   for file in $(unusable_suffixes); do set -- "$@" "$key$file" "$key$file.pub"; done
   if as_account sh -c 'rm -f "$@" && sync -f "${1%/*}"' sh "$@"; then
     did "key deleted: $key"
@@ -88,9 +148,7 @@ forget() { # ACCOUNT
 }
 
 forget_configuration() {
-  if [ -f "$home/.ssh/config" ] && grep -qxF "$begins" "$home/.ssh/config" 2> /dev/null && ! is_link "$home/.ssh/config"; then
-    write_configuration '' || could_not "the block for $service is still in $home/.ssh/config"
-  fi
+  drop_configuration && unname_old || could_not "the block for $service is still in $home/.ssh/config"
 }
 
 # The public halves of all that is there.
