@@ -56,7 +56,9 @@ export function buildHookTo(
 
 /** The hook's own words: build-remote.cc of Nix. */
 const isNotLetIn = (words: string) =>
-  /cannot build on '[^']*':|[Ff]ailed to find a machine for remote build|Permission denied \(publickey/.test(words)
+  /cannot build on '[^']*':|[Ff]ailed to find a machine for remote build|Unable to start any build|Permission denied \(publickey/.test(
+    words,
+  )
 
 const keyHints = (by: string, looksAfterKeys: boolean) => [
   ...(looksAfterKeys

@@ -1,8 +1,10 @@
 /** Realises derivations in a builder's store, and says why where it can't. */
+import { stripVTControlCharacters } from 'node:util'
 import { Activities, shortName } from '../nix/activity.ts'
 import type { BuildResult, Store } from '../nix/store.ts'
 import type { DerivationPath, StorePath } from '../nix/store-path.ts'
-import { Problem } from '../problem.ts'
+import { DaemonLost } from '../nix/worker-protocol.ts'
+import { partsOf, Problem } from '../problem.ts'
 import type { BuilderEvents, BuildStore } from './builder.ts'
 
 export interface RealiseParts {
@@ -28,11 +30,14 @@ export async function realise(
     if (own !== undefined) events.progress(own)
   }
   const activities = new Activities({ progress: events.progress, log })
-  const built = await parts.store.build(present, (event) => {
+  const building = parts.store.build(present, (event) => {
     activities.on(event)
     if (event.kind !== 'message') return
     said.push(event.text)
     for (const line of event.text.split('\n')) log(line)
+  })
+  const built = await building.catch((error: unknown) => {
+    throw nothingBuilt(error, parts, said)
   })
   for (const one of built) results.set(one.derivation, outcome(one, { parts, activities, said }))
   return results
@@ -55,6 +60,18 @@ async function rooted(store: Store, derivations: readonly DerivationPath[]): Pro
   await store.addTempRoots(derivations)
   const valid = await store.queryValidPaths(derivations, { substitute: false })
   return derivations.filter((one) => valid.has(one))
+}
+
+/** Of a daemon that tells of no single build, the words that say why are among what it said before. */
+function nothingBuilt(error: unknown, { about }: RealiseParts, said: readonly string[]): unknown {
+  if (!(error instanceof Problem) || error instanceof DaemonLost) return error
+  const words = stripVTControlCharacters([...said, error.message, error.detail].join('\n'))
+  const hints = about.hintsAfter?.(words) ?? []
+  if (hints.length === 0) return error
+  // Around them it lists all machines, once for each derivation.
+  const reasons = new Set(words.match(/^.*(?:cannot build on|Unable to start).*$/gm))
+  const detail = [...reasons].map((line) => line.trim()).join('\n')
+  return new Problem(`${about.name} could start no build`, { ...partsOf(error), detail, hints })
 }
 
 interface Told {

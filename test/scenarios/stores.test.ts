@@ -294,6 +294,8 @@ test('reached as a store the service builds what a cache has; by the build hook 
     stage.inventory.builders['forge'] = { ssh: 'forge', ...fields }
     await stage.writeInventory()
   }
+  // To look after root's login there, its user has to become root.
+  await stage.inside('forge', "echo 'builder ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/builder")
   const publicKey = (await stage.inside('forge', 'cat /var/cache/key.pub')).trim()
   const withCache = ['--option', 'substituters', cache, '--option', 'trusted-public-keys', publicKey]
 
@@ -306,6 +308,10 @@ test('reached as a store the service builds what a cache has; by the build hook 
   await hookWith({})
   const keyless = await stage.deployHost('dave', ...withCache)
   t.match(keyless, { code: 1, outcome: { kind: 'untouched' } }, 'root has no key')
+  t.match(
+    keyless.outcome.detail,
+    /^cannot build on 'ssh:\/\/eu\.nixbuild\.net': error: .*Permission denied \(publickey\)/,
+  )
   t.match(keyless.outcome.hints.join('\n'), 'nixbuildKeys: [root] below builders.forge')
   await hookWith({ nixbuildKeys: ['root'] })
   const missing = await stage.deployHost('dave', ...withCache)
@@ -314,7 +320,10 @@ test('reached as a store the service builds what a cache has; by the build hook 
     code: 0,
     stdout: /nixbuild\.net key of root: there is no key.*\n.*deploy keys install forge/,
   })
-  t.match(await stage.deploy('keys', 'install', '--all', '--plain'), { code: 0, stdout: /forge.*root: key registered/s })
+  t.match(await stage.deploy('keys', 'install', '--all', '--plain'), {
+    code: 0,
+    stdout: /forge.*root: key registered/s,
+  })
   t.match(await stage.deploy('keys', 'verify', 'forge', '--plain'), { code: 0 })
   await connections()
   const { code, outcome } = await stage.deployHost('dave', ...withCache)
@@ -339,7 +348,10 @@ test('reached as a store the service builds what a cache has; by the build hook 
   const watch = watchArguments(['control', 'forge', 'standin'], token)
   const brought = await stage.deploy('keys', 'install', 'forge', '--plain')
   t.match(brought, { code: 0, stdout: /root: the token is in \/run\/deploy-keys\/token, until the next boot/ })
-  t.equal(await stage.inside('forge', 'stat -c "%U %a" /run/deploy-keys /run/deploy-keys/token'), 'root 700\nroot 600\n')
+  t.equal(
+    await stage.inside('forge', 'stat -c "%U %a" /run/deploy-keys /run/deploy-keys/token'),
+    'root 700\nroot 600\n',
+  )
   await stage.configure('dave', { motd: 'by a token of forge' })
   await connections()
   t.match(await stage.deployHost('dave', ...withCache), { code: 0, outcome: { kind: 'deployed' } })
