@@ -35,8 +35,8 @@ export interface EvaluationResult {
 }
 
 export interface BuilderEvents {
-  /** A line for the person who waits: what is being fetched, evaluated, built. */
-  progress(text: string): void
+  /** A line for the person who waits: what is being fetched, evaluated, built. `wantedBy`: for some of what is built alone. */
+  progress(text: string, wantedBy?: readonly DerivationPath[]): void
   warning(text: string): void
   /** A fact worth a line of its own. */
   note(text: string): void

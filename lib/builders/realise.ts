@@ -29,7 +29,11 @@ export async function realise(
     const own = parts.about.ownWords?.(line)
     if (own !== undefined) events.progress(own)
   }
-  const activities = new Activities({ progress: events.progress, log })
+  const wantedBy = whoWants(parts.store, present)
+  const activities = new Activities({
+    progress: (text, about) => events.progress(text, about === undefined ? undefined : wantedBy(about)),
+    log,
+  })
   const building = parts.store.build(present, (event) => {
     activities.on(event)
     if (event.kind !== 'message') return
@@ -60,6 +64,28 @@ async function rooted(store: Store, derivations: readonly DerivationPath[]): Pro
   await store.addTempRoots(derivations)
   const valid = await store.queryValidPaths(derivations, { substitute: false })
   return derivations.filter((one) => valid.has(one))
+}
+
+/** Each is a walk through a whole closure; of more, whoever waits could not read the names. */
+const mostToTellApart = 20
+
+/** Of something that is built or fetched: those of the derivations that need it, once that is known. It is not waited for. */
+function whoWants(store: Store, derivations: readonly DerivationPath[]) {
+  const wanted = new Map<string, DerivationPath[]>()
+  if (derivations.length > 1 && derivations.length <= mostToTellApart) {
+    void store.queryMissing(derivations).then(
+      (found) => {
+        for (const [index, { willBuild, willSubstitute }] of found.entries()) {
+          const [derivation] = derivations.slice(index)
+          for (const path of [...willBuild, ...willSubstitute])
+            if (derivation) wanted.set(path, [...(wanted.get(path) ?? []), derivation])
+        }
+      },
+      // The build that follows has the same daemon, and tells.
+      () => {},
+    )
+  }
+  return (about: string) => wanted.get(about)
 }
 
 /** Of a daemon that tells of no single build, the words that say why are among what it said before. */

@@ -116,8 +116,13 @@ async function askBuilders<Answer, Result>(
   await Promise.all(
     [...groups].map(async ([builder, group]) => {
       try {
-        const events = eventsOf('build', group, tools)
         const evaluation = (host: Host) => wanted.get(host.name) as Evaluation
+        const all = eventsOf('build', group, tools)
+        const progress: BuilderEvents['progress'] = (text, wantedBy) =>
+          all.progress(
+            `${text}${forSome(group, wantedBy && group.filter((host) => wantedBy.includes(evaluation(host).derivation)))}`,
+          )
+        const events = { ...all, progress }
         const answers = await ask(builder, [...new Set(group.map((host) => evaluation(host).derivation))], events)
         for (const host of group) {
           const answer = answers.get(evaluation(host).derivation)
@@ -131,6 +136,13 @@ async function askBuilders<Answer, Result>(
     }),
   )
   return results
+}
+
+/** Whose build it is, where not everybody's: ` for dave, erin`. */
+function forSome(all: readonly Host[], some: readonly Host[] | undefined): string {
+  if (some === undefined || some.length === 0 || some.length === all.length) return ''
+  const names = some.slice(0, 3).map(({ name }) => name)
+  return ` for ${names.join(', ')}${some.length > 3 ? ` and ${some.length - 3} more` : ''}`
 }
 
 /** By the builder that is chosen for them, each of which is asked once. What is wrong where none can be is a result. */

@@ -1,10 +1,9 @@
 /** The builders of an inventory, and which of them a host uses. */
 import { resolve as resolvePath } from 'node:path'
-import { managedLogins } from '../keys/login.ts'
 import { resolveHost } from './host.ts'
 import type { BuilderSpec, Host, KeyCommands } from './inventory.ts'
 import type { Finding } from './mistake.ts'
-import { resolveToken } from './token.ts'
+import { hasLogins, resolveToken } from './token.ts'
 import type { RawBuilder } from './schema.ts'
 import { closest } from './suggestion.ts'
 
@@ -25,7 +24,7 @@ export function resolveBuilder(name: string, raw: RawBuilder, directory: string)
     const { ssh, sudo, nixbuildKeys, nixbuildToken, auth } = raw
     const own = { ssh, sudo, nixbuildKeys, nixbuildToken, auth }
     const host = resolveHost(name, { own, defaults: {}, builder: name, directory })
-    const keyHost = managedLogins(host).length > 0 ? host : undefined
+    const keyHost = hasLogins(host) ? host : undefined
     return { kind: 'ssh', name, systems, destination: ssh, keyHost }
   }
   const { store = '', evaluateOn = localBuilder, identityFile, hostKey } = raw

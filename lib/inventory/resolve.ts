@@ -1,12 +1,12 @@
 /** From what the file says to what it means, and the mistakes that only the whole file shows. */
 import { dirname, isAbsolute, resolve as resolvePath } from 'node:path'
-import { managedLogins } from '../keys/login.ts'
 import { builderFindings, buildersFor, localBuilder, resolveBuilder, unknownBuilder } from './builders.ts'
 import { confirmWindowMistake } from './confirm-window.ts'
 import { resolveHost } from './host.ts'
 import type { BuilderSpec, Host, Inventory } from './inventory.ts'
 import type { Finding, Path } from './mistake.ts'
 import type { RawHost, RawInventory } from './schema.ts'
+import { hasLogins } from './token.ts'
 
 interface Source {
   /** What is sound of the file: a value with a mistake is left out. */
@@ -44,7 +44,7 @@ export function resolveInventory(file: string, source: Source): { inventory: Inv
     const path: Path = ['builders', spec.name]
     findings.push(...loginFindings(spec.keyHost, (field) => [...path, field]))
     const twin = hosts.get(spec.name)
-    if (twin === undefined || managedLogins(twin).length === 0) continue
+    if (twin === undefined || !hasLogins(twin)) continue
     const message = `has logins at nixbuild.net, and so has the host ${spec.name}: say them at one of the two`
     findings.push({ path, message, at: 'key' })
   }

@@ -1,7 +1,11 @@
-/** Where a token for nixbuild.net is. */
+/** What a host or a builder has at nixbuild.net, and where a token for it is. */
 import { resolve as resolvePath } from 'node:path'
-import type { TokenSource } from './inventory.ts'
+import type { Host, TokenSource } from './inventory.ts'
 import type { RawToken } from './schema.ts'
+
+/** Whether there are keys or a token to be looked after. */
+export const hasLogins = ({ nixbuildKeys, nixbuildToken }: Host): boolean =>
+  nixbuildKeys.length > 0 || nixbuildToken !== undefined
 
 /** The variable that nixbuild.net's own action reads (github.com/nixbuild/nixbuild-action). */
 export const tokenVariable = 'NIXBUILDNET_TOKEN'

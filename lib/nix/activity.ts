@@ -11,8 +11,8 @@ export const results = { buildLogLine: 101, progress: 105 } as const
 const keptLines = 20
 
 export interface ActivityListener {
-  /** What is being done now: `building nginx-1.26.2 (3 of 12)`. */
-  progress(text: string): void
+  /** What is being done now: `building nginx-1.26.2 (3 of 12)`; of which derivation or path, where it is of one. */
+  progress(text: string, about?: string): void
   /** A line that a build printed, with the name of what is being built in front. */
   log(line: string): void
 }
@@ -47,7 +47,8 @@ export class Activities {
     if (type === activities.build) {
       this.#building.set(id, [what, where])
       this.#tellBuild(what, where)
-    } else if (type === activities.substitute) this.#listener.progress(`fetching ${shortName(what)} from ${where}`)
+    } else if (type === activities.substitute)
+      this.#listener.progress(`fetching ${shortName(what)} from ${where}`, what)
     else if (type === activities.copyPath) this.#listener.progress(`copying ${shortName(what)}`)
     else if (type === activities.fileTransfer) this.#listener.progress(`downloading ${what}`)
     else if (text !== '') this.#listener.progress(text)
@@ -55,7 +56,7 @@ export class Activities {
 
   #tellBuild(what: string, where: string): void {
     const on = where === '' ? '' : ` on ${where}`
-    this.#listener.progress(`building ${shortName(what)}${on}${this.#count()}`)
+    this.#listener.progress(`building ${shortName(what)}${on}${this.#count()}`, what)
   }
 
   /** What goes on is told again: the one that has been built for longest is what everybody waits for. */

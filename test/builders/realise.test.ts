@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { BuilderEvents } from '../../lib/builders/builder.ts'
 import { realise } from '../../lib/builders/realise.ts'
 import type { BuildResult, NixEvent, Store } from '../../lib/nix/store.ts'
 import { type DerivationPath, parseDerivationPath, parseStorePath, type StorePath } from '../../lib/nix/store-path.ts'
@@ -9,6 +10,7 @@ const output = (name: string) => parseStorePath(`/nix/store/${'1'.repeat(32)}-${
 const dave = derivation('nixos-system-dave')
 const erin = derivation('nixos-system-erin')
 const nginx = derivation('nginx')
+const shared = derivation('shared')
 
 /** A store whose derivations are in turn those given, and what was asked of it. */
 function played(validInTurn: DerivationPath[][], results: (events: (event: NixEvent) => void) => BuildResult[]) {
@@ -19,16 +21,28 @@ function played(validInTurn: DerivationPath[][], results: (events: (event: NixEv
       asked.push('valid?')
       return new Set<StorePath>(validInTurn.shift() ?? [])
     },
+    queryMissing: async (derivations: readonly DerivationPath[]) =>
+      derivations.map((one) => ({
+        willBuild: one === dave ? [dave, nginx, shared] : [erin, shared],
+        willSubstitute: [],
+        unknown: [],
+        downloadSize: 0,
+        narSize: 0,
+      })),
     build: async (derivations: readonly DerivationPath[], onEvent: (event: NixEvent) => void) => {
       asked.push(`build ${derivations.length}`)
+      await new Promise(setImmediate)
       return results(onEvent)
     },
   } as Partial<Store> as Store
   const supply = async (missing: readonly DerivationPath[]) => void asked.push(`supply ${missing.length}`)
   const about = { name: 'forge', whereLogIs: (path: string) => `the log of ${path}` }
-  const events = { progress: () => {}, warning: () => {}, note: () => {}, log: () => {} }
+  const told: unknown[] = []
+  const progress: BuilderEvents['progress'] = (text, wantedBy) => void told.push([text, wantedBy])
+  const events = { progress, warning: () => {}, note: () => {}, log: () => {} }
   return {
     asked,
+    told,
     run: (...wanted: DerivationPath[]) => realise({ store, supply, about }, wanted, events),
   }
 }
@@ -55,6 +69,29 @@ t.test('a derivation that is not there is supplied, and only once', async (t) =>
   const results = await gone.run(dave, erin)
   t.match(results.get(dave), { message: 'nixos-system-dave is no longer what the flake evaluates to', stage: 'build' })
   t.equal(results.get(erin), output('erin'))
+})
+
+t.test('what is built is told with those that need it', async (t) => {
+  const building = (path: DerivationPath, id: number): NixEvent => ({
+    kind: 'start',
+    id,
+    type: 105,
+    text: '',
+    fields: [path, '', 1, 1],
+    parent: 0,
+  })
+  const play = () =>
+    played([[dave, erin]], (say) => {
+      for (const [id, path] of [nginx, shared, derivation('unheard-of')].entries()) say(building(path, id))
+      return [built(dave, 'dave'), built(erin, 'erin')]
+    })
+  const both = play()
+  await both.run(dave, erin)
+  t.strictSame(both.told, [
+    ['building nginx', [dave]],
+    ['building shared', [dave, erin]],
+    ['building unheard-of', undefined],
+  ])
 })
 
 t.test('a failed build shows the last lines of what failed below it, and where the rest is', async (t) => {

@@ -262,16 +262,27 @@ test('where the service takes no api command, a shell is typed into; where it ta
   await describe({})
 })
 
+/** Root's ssh connects from dave again and again, until it is stopped: `gaps` has what it said when it was not let in. */
+async function useAllTheTime(words: string) {
+  const use = `ssh ${words} < /dev/null 2> /run/said; [ $? != 255 ] || cat /run/said >> /run/gap; echo >> /run/tries`
+  await stage.inside(
+    'dave',
+    `rm -f /run/gap /run/tries; systemd-run --quiet --unit=use -E PATH=/usr/bin sh -c 'while :; do ${use}; done'`,
+  )
+  return async () => {
+    await stage.inside('dave', 'systemctl stop use')
+    const gaps = await stage.inside('dave', 'cat /run/gap 2> /dev/null || :')
+    return { gaps, tries: Number(await stage.inside('dave', 'wc -l < /run/tries')) }
+  }
+}
+
 test('a key is changed without a gap, however often that is interrupted, and the old one is refused', async (t) => {
   await describe({}, ['root'])
   const before = await bodyOf('root')
   const others = (await registered()).filter((line) => !line.includes(before))
   await stage.inside('dave', 'cp -p /root/.ssh/nixbuild /root/kept')
   t.same((await keys('rotate', '--max-age', '90d')).did, [], 'a young key stays')
-  await stage.inside(
-    'dave',
-    `rm -f /run/gap /run/tries; systemd-run --quiet --unit=use -E PATH=/usr/bin sh -c 'while :; do ssh -o BatchMode=yes eu.nixbuild.net nix-daemon --stdio < /dev/null 2> /run/said; [ $? != 255 ] || cat /run/said >> /run/gap; echo >> /run/tries; done'`,
-  )
+  const stop = await useAllTheTime('-o BatchMode=yes eu.nixbuild.net nix-daemon --stdio')
   for (const point of [/registered with/, /trying the keys/, /removed from/]) {
     const run = stage.start('keys', 'rotate', 'dave')
     await run.until(point)
@@ -286,9 +297,9 @@ test('a key is changed without a gap, however often that is interrupted, and the
   }
   const done = await keys('rotate')
   t.match(done, { code: 0, couldNot: { length: 0 }, verified: [{ way: 'build', works: true }] }, JSON.stringify(done))
-  await stage.inside('dave', 'systemctl stop use')
-  t.equal(await stage.inside('dave', 'cat /run/gap 2> /dev/null || :'), '', 'at no time there was no key that works')
-  t.ok(Number(await stage.inside('dave', 'wc -l < /run/tries')) > 10)
+  const { gaps, tries } = await stop()
+  t.equal(gaps, '', 'at no time there was no key that works')
+  t.ok(tries > 10)
   const after = await bodyOf('root')
   t.not(after, before)
   const lines = await registered()
@@ -376,6 +387,18 @@ test('with the configuration of the post: which key the daemon uses, which nobod
   t.match(stdout, 'a host that only receives deployments needs none at all')
   const module = await stage.deploy('keys', 'module', 'dave', '--plain')
   t.match(module.stdout, `publicKey = "${hostKey}";`)
+
+  // Changed while root's daemon uses it, by a line that names the one file and by no configuration that names the other.
+  const config = await stage.inside('dave', 'cat /root/.ssh/config 2> /dev/null || :')
+  const words = '-i /home/my_username/.ssh/nixbuild -o BatchMode=yes eu.nixbuild.net nix-daemon --stdio'
+  const stop = await useAllTheTime(words)
+  const was = await bodyOf('my_username')
+  t.match(await keys('rotate'), { code: 0, couldNot: { length: 0 } })
+  t.not(await bodyOf('my_username'), was)
+  const { gaps, tries } = await stop()
+  t.equal(gaps, '', 'at no time there was no key that works')
+  t.ok(tries > 10)
+  t.equal(await stage.inside('dave', 'cat /root/.ssh/config 2> /dev/null || :'), config, 'and nothing of it is left')
 
   // The post's question: who connects, when my_username types something, and what was missing.
   const build = (name: string) =>
