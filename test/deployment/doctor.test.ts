@@ -178,6 +178,12 @@ t.test('a builder builds what it is itself, what it emulates, and what its own b
   const settings = (more: Record<string, string>) => new Map(Object.entries({ system: 'x86_64-linux', ...more }))
   t.same(builder({}, { 'x86_64-linux': ['frank'] }), [])
   t.same(builder({}, wanted), ['bad systems: it builds x86_64-linux, not aarch64-linux (dave, erin)'])
+  t.same(builder({ settings: settings({ 'system-features': 'kvm big-parallel' }) }), [])
+  const small = settings({ 'system-features': 'kvm', builders: '@/etc/nix/machines' })
+  t.same(builder({ settings: small }), [
+    'careful features: it has not the feature big-parallel, without which it builds no kernel',
+  ])
+  t.same(builder({ settings: small, machineFile: ['ssh://b i686-linux'] }), [])
   t.same(builder({ settings: settings({ 'extra-platforms': 'aarch64-linux i686-linux' }) }, wanted), [])
   const builders = 'ssh://a - ; ssh-ng://b armv7l-linux,aarch64-linux k'
   t.same(builder({ settings: settings({ builders }) }, wanted), [])

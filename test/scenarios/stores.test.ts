@@ -126,6 +126,16 @@ test('forge evaluates, the store builds, and only what it lacks is sent to it', 
   })
 })
 
+test('the port is part of the address', async (t) => {
+  await connections()
+  await buildWith({ store: 'ssh-ng://eu.nixbuild.net:2223' })
+  await stage.configure('dave', { motd: 'by the other port' })
+  const { code, outcome } = await stage.deployHost('dave')
+  t.match({ code, outcome }, { code: 0, outcome: { kind: 'deployed' } })
+  t.same([...new Set((await connections()).map(({ port }) => port))], ['2223'])
+  await buildWith({})
+})
+
 test('what the store would build can be asked, and a build that fails there shows its log', async (t) => {
   await stage.configure('dave', { motd: 'planned' })
   const plan = JSON.parse((await stage.deploy('plan', 'dave')).stdout) as unknown

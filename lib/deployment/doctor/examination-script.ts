@@ -40,7 +40,7 @@ look() {
   verb=info
   nix_says store info > /dev/null || verb=ping
   if nix_says store "$verb" > /dev/null; then echo "store yes"; else echo "store no"; fi
-  settings | awk '/^[a-z0-9-]+ =/ { shown = index(" system extra-platforms builders substituters trusted-public-keys require-sigs ", " " $1 " ") }
+  settings | awk '/^[a-z0-9-]+ =/ { shown = index(" system extra-platforms system-features builders substituters trusted-public-keys require-sigs ", " " $1 " ") }
     shown { print "setting", $0 }'
   machines=$(settings | sed -n 's/^builders = @//p')
   if [ -r "$machines" ]; then sed 's/^/machine-file /' "$machines"; fi

@@ -22,6 +22,7 @@ import { startUpOutput } from './checks/start-up-output.ts'
 import { store } from './checks/store.ts'
 import { storeRoom } from './checks/store-room.ts'
 import { substituters } from './checks/substituters.ts'
+import { systemFeatures } from './checks/system-features.ts'
 import { upgradeTimer } from './checks/upgrade-timer.ts'
 import type { ControlSubject } from './control.ts'
 import type { MachineFacts } from './examine.ts'
@@ -49,6 +50,7 @@ export const builderChecks: readonly DoctorCheck<BuilderSubject>[] = [
   ofMachine(store),
   ofMachine(sourcesRoom),
   buildSystems,
+  systemFeatures,
   ofMachine(storeRoom('collect garbage there: nix-collect-garbage')),
   // A clock that is wrong makes certificates fail.
   ofMachine(clock),
