@@ -2,6 +2,7 @@
  * Another way to nixbuild.net: the build hook of a machine with Nix (nix.conf(5), `builders`). That machine fetches what its
  * substituters have, and only the rest is built there. Reached as a store, the service builds what substituters have.
  */
+import { localBuilder } from '../inventory/builders.ts'
 import type { StoreSpec } from '../inventory/inventory.ts'
 import type { Machine } from '../machine/machine.ts'
 import { nixbuildHostKey } from '../nix/nixbuild.ts'
@@ -55,18 +56,17 @@ export function buildHookTo(
 }
 
 /** The hook's own words: build-remote.cc of Nix. */
-const isNotLetIn = (words: string) =>
-  /cannot build on '[^']*':|[Ff]ailed to find a machine for remote build|Unable to start any build|Permission denied \(publickey/.test(
-    words,
-  )
+const isNotLetIn = (words: string) => /cannot build on '[^']*':/.test(words)
 
-const keyHints = (by: string, looksAfterKeys: boolean) => [
-  ...(looksAfterKeys
-    ? [`is root of ${by} let in? \`deploy keys ${by}\` tells, and \`deploy keys install ${by}\` mends it`]
-    : [
-        `root of ${by} logs in there, with a key of the account or a token: nixbuildKeys: [root] below builders.${by} in hosts.yaml, then \`deploy keys install ${by}\``,
-      ]),
-]
+function keyHints(by: string, looksAfterKeys: boolean): string[] {
+  if (by === localBuilder)
+    return ['root of this machine logs in there: as root, `ssh eu.nixbuild.net shell` tells why not']
+  if (looksAfterKeys)
+    return [`is root of ${by} let in? \`deploy keys ${by}\` tells, and \`deploy keys install ${by}\` mends it`]
+  return [
+    `root of ${by} logs in there, with a key of the account or a token: nixbuildKeys: [root] of ${by} in hosts.yaml, then \`deploy keys install ${by}\``,
+  ]
+}
 
 /** Why that machine's Nix would take no notice of the hook, and build itself or nothing; undefined when it takes it. */
 export function hookRefused(

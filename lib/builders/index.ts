@@ -54,7 +54,8 @@ function partOf(spec: BuilderSpec, specOf: (name: string) => BuilderSpec, surrou
   if (spec.kind !== 'store') return machineOf(spec, surroundings)
   if (!spec.buildHook) return remoteStore(spec, surroundings)
   const evaluator = specOf(spec.evaluateOn) as Exclude<BuilderSpec, StoreSpec>
-  const looksAfterKeys = evaluator.kind === 'ssh' && evaluator.keyHost !== undefined
+  const keyHost = evaluator.kind === 'ssh' ? evaluator.keyHost : undefined
+  const looksAfterKeys = keyHost?.nixbuildToken !== undefined || (keyHost?.nixbuildKeys.includes('root') ?? false)
   return machineOf(evaluator, surroundings, buildHookTo(spec, looksAfterKeys))
 }
 

@@ -96,7 +96,7 @@ function nothingBuilt(error: unknown, { about }: RealiseParts, said: readonly st
   if (hints.length === 0) return error
   // Around them it lists all machines, once for each derivation.
   const reasons = new Set(words.match(/^.*(?:cannot build on|Unable to start).*$/gm))
-  const detail = [...reasons].map((line) => line.trim()).join('\n')
+  const detail = [...reasons].map((line) => line.trim()).join('\n') || words.trim()
   return new Problem(`${about.name} could start no build`, { ...partsOf(error), detail, hints })
 }
 
@@ -125,10 +125,13 @@ function outcome(built: BuildResult, { parts, activities, said }: Told): StorePa
       ...(/timed out after/.test(words)
         ? [`the limit is \`timeout\` or \`max-silent-time\`: of --option, or of nix.conf on ${parts.about.name}`]
         : []),
-      ...(parts.about.hintsAfter?.(words) ?? []),
+      ...(startsNone.test(message) ? (parts.about.hintsAfter?.(words) ?? []) : []),
     ],
   })
 }
+
+/** A build that failed for another reason may follow a builder that was not to be had. */
+const startsNone = /Unable to start any build|[Ff]ailed to find a machine for remote build|cannot build on '/
 
 /** For a derivation that can't be made again. */
 export const changed = (derivation: DerivationPath) =>

@@ -304,11 +304,12 @@ verify_build() { echo 'way build'; echo 'works yes'; cp ${config} ${root}/meanwh
 })
 
 t.test(
-  'a configuration that is a link is left alone, which is told; one that nobody can change stops the change',
+  'a configuration that is a link or that nobody can change is left alone, which is told, and the key is changed',
   async (t) => {
-    const { root, key, set, rotate, revoke, known } = place(t)
+    const { root, key, set, rotate, files, known } = place(t)
     const config = join(root, '.ssh/config')
-    writeFileSync(join(root, 'elsewhere'), '')
+    const names = `Host eu.nixbuild.net\n  IdentityFile ${key}\n`
+    writeFileSync(join(root, 'elsewhere'), names)
     symlinkSync(join(root, 'elsewhere'), config)
     set('overrides', throughOwnFile)
     const before = bodyOf(key)
@@ -316,16 +317,20 @@ t.test(
     t.match(did.join('\n'), / is a link, and does not name .*nixbuild\.old/)
     t.same(couldNot, [])
     t.not(bodyOf(key), before)
-    t.equal(readFileSync(config, 'utf8'), '')
+    t.equal(readFileSync(config, 'utf8'), names)
 
     rmSync(config)
-    writeFileSync(config, '# deploy keys: begin change\nHost mine\n')
+    const broken = `${names}# deploy keys: begin change\nHost mine\n`
+    writeFileSync(config, broken)
     const second = bodyOf(key)
-    t.match((await rotate()).failure, 'config could not be changed: does each line')
-    t.equal(bodyOf(key), second)
-    t.equal(readFileSync(config, 'utf8'), '# deploy keys: begin change\nHost mine\n')
-    t.match((await revoke()).failure, 'is still in')
-    t.same(known(), [])
+    const end = await rotate()
+    t.match(end.did.join('\n'), / can not be changed, and does not name .*nixbuild\.old/)
+    t.match(end.failure, 'has a block that is to go: has each line `# deploy keys: begin change`')
+    t.not(bodyOf(key), second)
+    t.equal(readFileSync(config, 'utf8'), broken)
+    writeFileSync(config, names)
+    t.match(await rotate(), { couldNot: { length: 0 } }, 'then it goes on')
+    t.same([known(), files()], [[bodyOf(key)], ['nixbuild']])
   },
 )
 
@@ -333,7 +338,8 @@ t.test('an old key that is put back stays under both of its names until the chan
   const { root, key, old, fresh, remember, set, unset, rotate, files } = swapped(t)
   remember(old, fresh)
   set('overrides', throughOwnFile)
-  writeFileSync(join(root, '.ssh/config'), '')
+  const names = `Host eu.nixbuild.net\n  IdentityFile ${key}\n`
+  writeFileSync(join(root, '.ssh/config'), names)
   set('useless')
   t.match((await rotate()).failure, 'the old one is in its place again')
   t.same(files(), ['nixbuild', 'nixbuild.next', 'nixbuild.old'])
@@ -342,7 +348,16 @@ t.test('an old key that is put back stays under both of its names until the chan
   unset('useless')
   t.match(await rotate(), { couldNot: { length: 0 } })
   t.same([bodyOf(key), files()], [fresh, ['nixbuild']])
-  t.equal(readFileSync(join(root, '.ssh/config'), 'utf8'), '')
+  t.equal(readFileSync(join(root, '.ssh/config'), 'utf8'), names)
+})
+
+t.test('a copy of the key in use is not taken out of the account, whatever it is called', async (t) => {
+  const { key, known, rotate, files } = place(t)
+  const before = bodyOf(key)
+  writeFileSync(`${key}.old`, readFileSync(key), { mode: 0o600 })
+  t.match(await rotate(), { couldNot: { length: 0 } })
+  t.not(bodyOf(key), before)
+  t.same([known(), files()], [[bodyOf(key)], ['nixbuild']])
 })
 
 t.test('a power cut while the old key was put back is got over', async (t) => {
@@ -375,14 +390,14 @@ t.test('a key without a public half is not put into place', async (t) => {
 })
 
 t.test('what the host could not do is told', async (t) => {
-  const { key, old, fresh, remember, set, unset, rotate } = swapped(t)
+  const { old, fresh, remember, set, unset, rotate } = swapped(t)
   remember(old, fresh)
   const cannot = (command: string) =>
     set(
       'overrides',
       `as_account() { case "$*" in *'${command}'*) return 1 ;; esac; env HOME="$home" "$@" < /dev/null; }`,
     )
-  cannot(`sh ${key}.old`)
+  cannot('rm -f "$1.back" "$1.old"')
   const undeleted = await rotate()
   t.match(undeleted.failure, 'could not be deleted')
   t.notMatch(undeleted.did.join(), 'the new key is in use')

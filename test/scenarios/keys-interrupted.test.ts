@@ -18,12 +18,12 @@ const wrappers = {
 case $last in ${key}.next.new) hold keys-making ;; ${key}) hold keys-no-public-half ;; esac
 exec /usr/bin/sync "$@"`,
   mv: `${lastWord}
-case $* in "-f ${key}.old ${key}") hold keys-both ;; esac
+case $* in "-f ${key}.back ${key}") hold keys-both ;; esac
 /usr/bin/mv "$@" || exit
 case $* in
   "-f ${key}.next.new ${key}.next") hold keys-made ;;
   "-f ${key}.next ${key}") hold keys-swapped ;;
-  "-f ${key}.old ${key}") hold keys-back ;;
+  "-f ${key}.back ${key}") hold keys-back ;;
 esac`,
   ln: `${lastWord}
 case $last in ${key}.old) hold keys-registered ;; esac

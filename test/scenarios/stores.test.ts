@@ -322,7 +322,7 @@ test('reached as a store the service builds what a cache has; by the build hook 
     keyless.outcome.detail,
     /^cannot build on 'ssh:\/\/eu\.nixbuild\.net': error: .*Permission denied \(publickey\)/,
   )
-  t.match(keyless.outcome.hints.join('\n'), 'nixbuildKeys: [root] below builders.forge')
+  t.match(keyless.outcome.hints.join('\n'), 'nixbuildKeys: [root] of forge')
   await hookWith({ nixbuildKeys: ['root'] })
   const missing = await stage.deployHost('dave', ...withCache)
   t.match(missing.outcome.hints.join('\n'), '`deploy keys install forge` mends it')
@@ -372,7 +372,7 @@ test('reached as a store the service builds what a cache has; by the build hook 
 
   t.match(await stage.deploy('doctor', '--builders', '-v', '--plain'), {
     code: 0,
-    stdout: /has it built there, by root's key/,
+    stdout: /has it built there, by root's login/,
   })
   await stage.inside('forge', 'sed -i "s/^trusted-users.*/trusted-users = root/" /etc/nix/nix.conf')
   await stage.inside('forge', 'systemctl stop nix-daemon.service')

@@ -99,7 +99,7 @@ async function storeFindings({ name, buildHook, evaluateOn }: StoreSpec, tools: 
     const store = await builder.openStore(signal)
     store.close()
     if (buildHook) {
-      return good(`Nix ${store.version} of ${evaluateOn} has it built there, by root's key, which was not tried`)
+      return good(`Nix ${store.version} of ${evaluateOn} has it built there, by root's login, which was not tried`)
     }
     const trust = { true: ', and trusts this login', false: ', and takes what is signed or content-addressed' }
     return good(`Nix ${store.version} answers${store.trusted === undefined ? '' : trust[`${store.trusted}`]}`)

@@ -3,6 +3,7 @@ import { tookOf } from '../../keys/account.ts'
 import { findingsOf } from '../../keys/findings.ts'
 import { askHost } from '../../keys/program.ts'
 import { type AccountKey, commentFor, readKeys } from '../../keys/state.ts'
+import { keyWords } from '../../nix/nixbuild.ts'
 import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'
 import { ensure, happenedIn, isOurs, unasked } from './change.ts'
@@ -88,9 +89,12 @@ async function rotateKey(place: Place, key: AccountKey, patience: Patience): Pro
     if (back.couldNot.length > 0) return { did, couldNot: back.couldNot, verified }
     return stopped(`${failed}: the old one is in its place again`, again, verified)
   }
-  const old = await keyOn(place, account, '.old')
-  const { did: removed, couldNot } =
-    old === undefined ? { did: [], couldNot: [] } : await ensure(place, 'remove', old, patience)
+  const [inUse, old] = [await keyOn(place, account, ''), await keyOn(place, account, '.old')]
+  // A copy of the key in use, as of a home that was restored, stays in the account.
+  const isAnother = old !== undefined && keyWords(old.publicKey)[1] !== keyWords(inUse?.publicKey ?? '')[1]
+  const { did: removed, couldNot } = isAnother
+    ? await ensure(place, 'remove', old, patience)
+    : { did: [], couldNot: [] }
   did.push(...removed)
   // What others may use stays in the account, and is over and done with here.
   const isKept = couldNot.length > 0 && old !== undefined && !isOurs(place, old)

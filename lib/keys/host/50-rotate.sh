@@ -7,6 +7,8 @@ is_proven() { # FILE
   return 1
 }
 
+body_of() { public_of "$1" | cut -d ' ' -f 2; } # FILE
+
 # Afterwards the key to come can be used, or the one in place is it already: nixbuild.old is another one then.
 make_next() { # ACCOUNT COMMENT
   enter_known "$1" || return 0
@@ -16,7 +18,8 @@ make_next() { # ACCOUNT COMMENT
     as_account rm -f "$key.old"
     did "$key.old was no usable key any more: the account may know it still"
   fi
-  if [ -e "$key.next" ] || { [ -e "$key.old" ] && [ ! "$key.old" -ef "$key" ]; }; then
+  name_old
+  if [ -e "$key.next" ] || { [ -e "$key.old" ] && [ "$(body_of "$key.old")" != "$(body_of "$key")" ]; }; then
     did 'a rotation that was interrupted goes on'
   else
     make_key "$key.next" "$2" || could_not 'no new key could be made'
@@ -28,66 +31,86 @@ drop_second_name() { [ ! "$key.next" -ef "$key" ] || as_account rm -f "$key.next
 
 # A connection that is being made at the moment of a rename has read the public half of one key, and reads the private half
 # of the other: it goes on with the next key, so nixbuild.old has to be named to whoever uses this one. Where a
-# configuration doesn't do that by itself, a block does as long as the key is being changed.
+# configuration doesn't do that by itself, a block does as long as the key is being changed. It is there before the key is
+# registered, which takes longer than ssh needs from its configuration to its login; a file that isn't there yet is no harm.
 name_old() {
   read_settings
   # A builder's line may name the key of any account, and the service by any name: root's ssh connects.
   set -f
   if [ "$account" = root ]; then name_old_to root "$service" $(daemon_places)
-  else name_old_to "$account" "$service" && name_old_to root $(daemon_places); fi
-  named=$?
+  else
+    name_old_to "$account" "$service"
+    name_old_to root "$service" $(daemon_places)
+  fi
   set +f
-  return $named
 }
 
-# What the daemon calls the service, where it is given this key.
+# What the daemon calls the service; with a plus sign where it is given this key.
 daemon_places() {
   service_builders | while read -r line; do
     words=$(hook_words "$line")
+    place=$(printf '%s\n' "$words" | tail -n 1 | sed 's/.*@//')
     case $words in "$key
 -i
-"*) printf '%s\n' "$words" | tail -n 1 | sed 's/.*@//' ;; esac
+"*) echo "+$place" ;; *) echo "$place" ;; esac
   done | sort -u
 }
 
 # In a shell of its own: it enters another account.
 name_old_to() ( # ACCOUNT PLACE..
-  changing=$account old=$key.old
+  changing=$account used=$key old=$key.old
   enter "$1" || return 0
   shift
-  block=
+  block='' lacking=''
   for place; do
-    read_identities=$(as_account ssh -G "$place" 2> /dev/null | identities)
-    case "$read_identities
-" in '
-' | *"identity $old
-"*) continue ;; esac
+    read_identities=$(as_account ssh -G "${place#+}" 2> /dev/null | identities)
+    [ -n "$read_identities" ] || continue
+    case "$place
+$read_identities
+" in +* | *"
+identity $used
+"*) ;; *) continue ;; esac
+    case "
+$read_identities
+" in *"
+identity $old
+"*) ;; *) lacking=yes ;; esac
     # With those that are read already, in their order: this comes in front of them.
-    block="${block}Host $place
+    block="${block}Host ${place#+}
 $(printf '%s\n' "$read_identities" "identity $old" | sed 's/^identity \(.*\)/  IdentityFile "\1"/')
 "
   done
-  [ -n "$block" ] || return 0
-  if is_link "$home/.ssh/config"; then
-    account=$changing
-    did "$home/.ssh/config is a link, and does not name $old: a connection that is made at the moment of the change may fail"
-  elif ! write_configuration "${block%?}" 'change'; then
-    account=$changing
-    could_not "$home/.ssh/config could not be changed: does each line \`$begins\` in it have its \`$ends\`?"
-    return 1
+  [ -n "$lacking" ] || return 0
+  why='is a link'
+  if is_link "$home/.ssh/config" || {
+    why='can not be changed'
+    ! write_configuration "${block%?}" 'change' 2> /dev/null
+  }; then
+    file=$home/.ssh/config account=$changing
+    did "$file $why, and does not name $old: a connection that is made at the moment of the change may fail"
   fi
 )
 
 unname_old() {
-  drop_configuration 'change'
-  (enter root && drop_configuration 'change')
+  unname_here
+  unnamed=$?
+  (
+    changing=$account
+    enter root && unname_here
+  ) && return $unnamed
+}
+
+unname_here() {
+  drop_configuration 'change' && return
+  file=$home/.ssh/config account=${changing:-$account}
+  could_not "$file has a block that is to go: has each line \`$begins change\` in it its \`$ends change\`?"
+  return 1
 }
 
 # At no moment is there no key: one rename puts the new one into the place of the old.
 swap() { # ACCOUNT
   enter_known "$1" || return 0
   drop_second_name
-  name_old || return 0
   [ ! -e "$key.next" ] || is_proven "$key.next" || { could_not "$key.next is no usable key"; return; }
   as_account sh -c '
     if [ -e "$1.next" ]; then
@@ -111,7 +134,6 @@ write_public_half() {
 swap_back() { # ACCOUNT
   enter_known "$1" || return 0
   drop_second_name
-  name_old || return 0
   as_account sh -c '
     [ -e "$1.old" ] && [ ! -e "$1.next" ] || exit 0
     rm -f "$1.back" && ln "$1.old" "$1.back" && ln "$1" "$1.next" && rm -f "$1.pub" && mv -f "$1.back" "$1" && sync -f "$1"
@@ -121,9 +143,10 @@ swap_back() { # ACCOUNT
 
 drop_old() { # ACCOUNT
   enter_known "$1" || return 0
+  # First: as long as nixbuild.old is there, the same command goes on.
+  unname_old || return 0
   # On the disk, too: the next rotation would take it for the rest of one that was interrupted.
-  as_account sh -c 'rm -f "$1" && sync -f "${1%/*}"' sh "$key.old" || could_not "$key.old could not be deleted"
-  unname_old
+  as_account sh -c 'rm -f "$1.back" "$1.old" && sync -f "${1%/*}"' sh "$key" || could_not "$key.old could not be deleted"
 }
 
 # The key goes, and what was written for it.
@@ -148,7 +171,8 @@ forget() { # ACCOUNT
 }
 
 forget_configuration() {
-  drop_configuration && unname_old || could_not "the block for $service is still in $home/.ssh/config"
+  drop_configuration || could_not "the block for $service is still in $home/.ssh/config"
+  unname_old
 }
 
 # The public halves of all that is there.
