@@ -1,8 +1,7 @@
 /** `deploy keys [show|install|verify|rotate|revoke|module|why] HOST..` */
 
-import { keyHosts } from '../inventory/key-hosts.ts'
+import { hasLogins, keyHosts } from '../inventory/key-hosts.ts'
 import { parseDuration } from '../inventory/duration.ts'
-import { managedLogins } from '../keys/login.ts'
 import { nixosModule } from '../keys/module.ts'
 import { explain } from '../keys/why.ts'
 import { Problem } from '../problem.ts'
@@ -62,7 +61,7 @@ export const keys = verb({
     refuseMisplaced(action, given)
     const choice = { ...given, words: action === undefined ? given.words : others }
     const { inventory, hosts: chosen } = await chosenHosts(choice, machine, keyHosts)
-    const hosts = given.all ? chosen.filter((host) => managedLogins(host).length > 0) : chosen
+    const hosts = given.all ? chosen.filter((host) => hasLogins(host)) : chosen
     if (hosts.length === 0)
       throw new Problem('no host has nixbuildKeys or a nixbuildToken in hosts.yaml', { kind: 'usage' })
     const story = await import('../deployment/keys/index.ts')
@@ -91,7 +90,7 @@ export const keys = verb({
         place,
       )
     }
-    const without = hosts.find((host) => managedLogins(host).length === 0)
+    const without = hosts.find((host) => !hasLogins(host))
     if (without) throw withoutKeys(without.name)
     const patience = { waitMs: machine.terminal.isWatched ? pastingMs : 0 }
     const ask = {

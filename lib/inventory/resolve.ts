@@ -6,7 +6,7 @@ import { resolveHost } from './host.ts'
 import type { BuilderSpec, Host, Inventory } from './inventory.ts'
 import type { Finding, Path } from './mistake.ts'
 import type { RawHost, RawInventory } from './schema.ts'
-import { hasLogins } from './token.ts'
+import { hasLogins } from './key-hosts.ts'
 
 interface Source {
   /** What is sound of the file: a value with a mistake is left out. */

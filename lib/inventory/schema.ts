@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { checkFields } from './check-fields.ts'
 import { builder } from './builder-fields.ts'
 import { about, age, destination, duration, hostName, name, positiveDuration, systems, unless } from './fields.ts'
-import { loginFields, type token } from './login-fields.ts'
+import { loginFields } from './login-fields.ts'
 
 const directoryMistake = (text: string) => {
   if (text === '') return 'is empty'
@@ -116,5 +116,4 @@ export const inventoryFields = v.pipe(
 export type RawInventory = v.InferOutput<typeof inventoryFields>
 export type RawHost = v.InferOutput<typeof hostFields>
 export type RawBuilder = v.InferOutput<typeof builder>
-export type RawToken = v.InferOutput<typeof token>
 export type RawCheck = v.InferOutput<typeof checkFields>

@@ -1,6 +1,6 @@
 /** `deploy doctor`: what would keep a deployment from working, found by one question to each machine. Nothing is changed. */
 import type { BuilderSpec, Host, Inventory, StoreSpec } from '../../inventory/inventory.ts'
-import { managedLogins } from '../../keys/login.ts'
+import { hasLogins } from '../../inventory/key-hosts.ts'
 import type { Machine } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
 import { brokenKeys } from '../keys/broken.ts'
@@ -109,7 +109,7 @@ async function storeFindings({ name, buildHook, evaluateOn }: StoreSpec, tools: 
 
 /** Another question, for hosts that have keys at nixbuild.net managed. Without an answer, the rest is told all the same. */
 async function keyFindings(host: Host, tools: Tools, machine: Machine): Promise<Finding[]> {
-  if (managedLogins(host).length === 0) return []
+  if (!hasLogins(host)) return []
   let broken: Awaited<ReturnType<typeof brokenKeys>>
   try {
     broken = await brokenKeys(host, tools, machine)

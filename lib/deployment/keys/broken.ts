@@ -1,7 +1,7 @@
 /** For a deployment and for the doctor. */
 import type { Host } from '../../inventory/inventory.ts'
+import { hasLogins } from '../../inventory/key-hosts.ts'
 import type { Finding } from '../../keys/findings.ts'
-import { managedLogins } from '../../keys/login.ts'
 import type { Machine } from '../../machine/machine.ts'
 import { Problem } from '../../problem.ts'
 import type { Tools } from '../tools.ts'
@@ -27,7 +27,7 @@ export async function brokenKeys(host: Host, tools: Tools, machine: Machine): Pr
 
 /** A key that is broken stops no deployment, and is told. A service that doesn't answer breaks none. */
 export async function warnOfKeys(host: Host, tools: Tools, machine: Machine): Promise<void> {
-  if (managedLogins(host).length === 0) return
+  if (!hasLogins(host)) return
   const warn = (text: string) => tools.report({ kind: 'warning', host: host.name, text })
   try {
     for (const { whose, findings } of await brokenKeys(host, tools, machine)) {

@@ -7,7 +7,7 @@ import { keyWords } from '../../nix/nixbuild.ts'
 import type { Seen } from '../status.ts'
 import type { Tools } from '../tools.ts'
 import { ensure, happenedIn, isOurs, unasked } from './change.ts'
-import { acceptanceOf, keyOn } from './known-keys.ts'
+import { acceptanceOf, keyOn, keysOn } from './known-keys.ts'
 import { loginsOf, type Patience, type Place, progress, visitAlone } from './place.ts'
 import { type Happened, type KeysReport, reportOn, type Undone, type Verification } from './report.ts'
 import { verifyAll } from './verify.ts'
@@ -89,7 +89,8 @@ async function rotateKey(place: Place, key: AccountKey, patience: Patience): Pro
     if (back.couldNot.length > 0) return { did, couldNot: back.couldNot, verified }
     return stopped(`${failed}: the old one is in its place again`, again, verified)
   }
-  const [inUse, old] = [await keyOn(place, account, ''), await keyOn(place, account, '.old')]
+  const all = await keysOn(place, account)
+  const [inUse, old] = ['', '.old'].map((suffix) => all.find((one) => one.suffix === suffix))
   // A copy of the key in use, as of a home that was restored, stays in the account.
   const isAnother = old !== undefined && keyWords(old.publicKey)[1] !== keyWords(inUse?.publicKey ?? '')[1]
   const { did: removed, couldNot } = isAnother

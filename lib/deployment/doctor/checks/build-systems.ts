@@ -1,14 +1,15 @@
 /** Whether a builder builds for the systems of its hosts: itself, by emulation, or by builders of its own. */
 import { bad, type DoctorCheck, good } from '../finding.ts'
+import { remoteMachines, words } from '../remote-machines.ts'
 import type { BuilderSubject } from '../subject.ts'
 
 export const buildSystems: DoctorCheck<BuilderSubject> = {
   about: 'systems',
-  look({ facts: { settings, machineFile }, wanted }) {
-    const own = settings.get('system')
+  look({ facts, wanted }) {
+    const own = facts.settings.get('system')
     if (own === undefined) return undefined
-    const extra = words(settings.get('extra-platforms'))
-    const remote = remoteSystems(settings.get('builders') ?? '', machineFile, own)
+    const extra = words(facts.settings.get('extra-platforms'))
+    const remote = remoteMachines(facts).flatMap((machine) => systemsOf(machine, own))
     const built = new Set([own, ...extra, ...remote])
     const missing = [...wanted].filter(([system]) => !built.has(system))
     if (missing.length === 0) return good(`builds ${[...built].join(', ')}`)
@@ -22,13 +23,6 @@ export const buildSystems: DoctorCheck<BuilderSubject> = {
   },
 }
 
-const words = (text: string | undefined): string[] => (text ?? '').split(/\s+/).filter((word) => word !== '')
-
-/** The second word of each machine; `-` and nothing mean the system of the builder itself. */
-function remoteSystems(builders: string, machineFile: readonly string[], own: string): string[] {
-  const listed = builders.startsWith('@') ? machineFile : builders.split(/[;\n]/)
-  return listed
-    .map((line) => words(line.replace(/#.*/, '')))
-    .filter(([uri]) => uri !== undefined && !uri.startsWith('@'))
-    .flatMap(([, systems = '-']) => (systems === '-' ? [own] : systems.split(',')))
-}
+/** `-` and nothing mean the system of the builder itself. */
+const systemsOf = ([, systems = '-']: readonly string[], own: string): string[] =>
+  systems === '-' ? [own] : systems.split(',')
